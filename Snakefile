@@ -1,0 +1,217 @@
+# The whole book as a graph: data -> runs -> items -> book. The only scheduler; `make` calls it.
+#
+#   snakemake data                      arrange the originals that are at hand, and make `textures`
+#   snakemake book                      demo runs (and sample runs, where real images are), pages
+#   snakemake runs --config profile=full items=ssdnet/gallery dataset=mtd      a subset of runs
+#   snakemake items --config items=compare                                     single pages
+
+import json
+
+from anomlib import datasets, experiments, results
+from anomlib.assets import data_root, source_root
+
+ROOT = data_root()
+ITEMS = experiments.items()
+WANTED = [name for name in str(config.get("items", "")).split(",") if name] or list(ITEMS)
+PROFILES = str(config.get("profile", "demo,sample")).split(",")
+PYTHON = sys.executable
+
+
+def named(path):
+    """A path as the graph names it: relative where it is inside the project."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def chosen(item):
+    """Whether an item was asked for, by its name or by its paper's."""
+    return any(item == name or item.startswith(f"{name}/") for name in WANTED)
+
+
+unknown = [name for name in WANTED if not any(i == name or i.startswith(f"{name}/") for i in ITEMS)]
+if unknown or not set(PROFILES) <= set(experiments.PROFILES):
+    sys.exit(f"no item {unknown} or profile {PROFILES}; items are: {', '.join(ITEMS)}")
+
+# ---- data
+
+# Datasets whose originals are at hand. The stamp of each holds the hashes of what was arranged, so
+# that runs start anew exactly when an image changes.
+ORIGINALS = {name: f"datasets/{name}" for name in ("mtd", "mvtec", "dtd")} | {"weights": "weights"}
+SCRIPTS = ["textures", "elpv"]  # one is computed, the other comes with its package
+if source_root():
+    SCRIPTS += [name for name, path in ORIGINALS.items() if (source_root() / path).exists()]
+
+
+def stamp(dataset):
+    return named(ROOT / ".arranged" / f"{dataset.partition('+')[0]}.txt")
+
+
+rule arrange:
+    input:
+        script="data_scripts/{dataset}.py",
+    output:
+        named(ROOT / ".arranged" / "{dataset}.txt"),
+    params:
+        source=str(source_root() or ""),
+    wildcard_constraints:
+        dataset="|".join(SCRIPTS),
+    shell:
+        "{PYTHON} {input.script} --root '{ROOT}' && cat /dev/null $(find '{ROOT}' -path"
+        " '{ROOT}/{wildcards.dataset}*/*/manifest.json' | sort) > {output}"
+
+
+rule data:
+    default_target: False
+    input:
+        [stamp(name) for name in SCRIPTS],
+
+
+# ---- runs
+
+
+def at_hand(run):
+    return run.category in datasets.categories(run.dataset)
+
+
+# (folder of the results, run id) -> run
+RUNS, SKIPPED = {}, set()
+for profile in PROFILES:
+    for item in filter(chosen, ITEMS):
+        for run in experiments.runs_of(ITEMS[item], profile):
+            if run.dataset.startswith(str(config.get("dataset", ""))):
+                if at_hand(run):
+                    RUNS[named(experiments.folder_of(profile)), run.id] = run
+                else:
+                    SKIPPED.add(f"{run.dataset}/{run.category}")
+if SKIPPED and workflow.is_main_process:
+    print(f"not at hand, left out: {', '.join(sorted(SKIPPED))}", file=sys.stderr)
+
+
+def status(folder, run):
+    return f"{folder}/.status/{run}.json"
+
+
+# What failed last time is tried again; what is done is not
+if workflow.is_main_process:
+    for folder in ("results", "results/demo", "results/sample"):
+        for path in Path(folder, ".status").rglob("*.json"):
+            if not json.loads(path.read_text() or '{"ok": false}')["ok"]:
+                path.unlink()
+
+
+def run_inputs(wildcards):
+    run = RUNS[wildcards.folder, wildcards.run]
+    modules = [named(path) for path in experiments.closure(run.method)]
+    data = [stamp(run.dataset)] if Path(stamp(run.dataset)).exists() else []
+    return ["notebooks/run.ipynb", *data, *modules]
+
+
+def run_parameters(wildcards):
+    run = RUNS[wildcards.folder, wildcards.run]
+    settings = dict(settings=run.settings, seed=run.seed, results_dir=wildcards.folder)
+    return json.dumps(dict(method=run.method, dataset=run.dataset, category=run.category) | settings)
+
+
+rule run:
+    input:
+        run_inputs,
+    output:
+        status("{folder}", "{run}"),
+    log:
+        "book/executed/{folder}/{run}.ipynb",
+    params:
+        run_parameters,
+    wildcard_constraints:
+        folder="results(/demo|/sample)?",
+        run="[^/]+",
+    resources:
+        mem_mb=4000,
+    shell:
+        "{PYTHON} notebooks/execute.py notebooks/run.ipynb {log:q} {params:q} --status {output:q}"
+
+
+rule runs:
+    input:
+        [status(*key) for key in RUNS],
+    run:
+        report_failures(input)
+
+
+# ---- items: the pages with tables and figures
+
+
+def item_runs(item):
+    """The runs whose rows an item shows: its own, or all where it shows everything."""
+    sources = ITEMS.values() if ITEMS[item].get("reads") == "all" else [ITEMS[item]]
+    wanted = {run.id for i in sources for p in PROFILES for run in experiments.runs_of(i, p)}
+    return [status(*key) for key in RUNS if key[1] in wanted]
+
+
+def item_inputs(wildcards):
+    modules = [*map(str, Path("anomlib/figures").glob("*.py")), "anomlib/results.py"]
+    modules += ["anomlib/experiments.py", "anomlib/claims.py"]
+    committed = sorted(str(p) for p in Path("results/metrics").rglob("*.csv"))
+    tables = ["results/published.csv", "results/claims.csv", "notebooks/experiments.yaml"]
+    notebook = [f"notebooks/{wildcards.item}.ipynb", stamp("textures")]
+    return notebook + modules + tables + committed + item_runs(wildcards.item)
+
+
+rule item:
+    input:
+        item_inputs,
+    output:
+        status("results/demo", "items/{item}"),
+    log:
+        "book/executed/{item}.ipynb",
+    shell:
+        "{PYTHON} notebooks/execute.py notebooks/{wildcards.item}.ipynb {log:q} --status {output:q}"
+
+
+PAGES = [status("results/demo", f"items/{item}") for item in ITEMS if chosen(item)]
+
+
+rule items:
+    input:
+        PAGES,
+    run:
+        report_failures(input)
+
+
+# ---- book
+
+
+def report_failures(paths):
+    failed = {p: json.loads(Path(p).read_text()).get("error") for p in paths}
+    failed = {Path(p).stem: error for p, error in failed.items() if error}
+    for name, error in failed.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    if failed:
+        raise WorkflowError(f"{len(failed)} of {len(paths)} failed; their pages say so")
+
+
+SOURCES = [str(p) for p in Path("book").glob("**/*") if p.is_file()
+           and p.parts[1] not in ("_build", "executed")]
+
+
+rule html:
+    input:
+        PAGES,
+        [status(*key) for key in RUNS],
+        SOURCES,
+        "README.md",
+        "CHANGELOG.md",
+    output:
+        "book/_build/html/index.html",
+    shell:
+        "jupyter-book build book --all -W --keep-going"
+
+
+rule book:
+    default_target: True
+    input:
+        "book/_build/html/index.html",
+        pages=PAGES,
+        runs=[status(*key) for key in RUNS],
+    run:
+        report_failures([*input.pages, *input.runs])
+        print("open book/_build/html/index.html")

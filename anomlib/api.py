@@ -1,0 +1,94 @@
+"""The whole contract on one screen: what images and maps are, what a method must do."""
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Images = Float[Tensor, "n 3 h w"]  # RGB in [0, 1]; a missing pixel is NaN in all three channels
+Maps = Float[Tensor, "n h w"]  # higher is more anomalous; no fixed range; always finite
+Masks = Bool[Tensor, "n h w"]  # True on defective pixels
+Scores = Float[Tensor, " n"]  # one per image, higher is more anomalous
+Labels = Bool[Tensor, " n"]  # True on defective images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One category: defect-free training images and labelled test images."""
+
+    name: str  # with its variants, such as "mvtec+sample+noise=0.05"
+    category: str
+    train: Float[Tensor, "m 3 h w"]
+    test: Images
+    labels: Labels
+    masks: Masks | None  # None where the dataset has image labels only
+    paths: list[str]  # of the test images: "<kind>/<file name>"
+
+    def to(self, device: str) -> "Dataset":
+        """The same data with its tensors on a device; methods compute where their images are."""
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
+
+
+@dataclass(kw_only=True)
+class Method(ABC):
+    """A method is its hyperparameters; whatever `fit` learns ends in an underscore.
+
+    It computes where its images live, so there is no device setting.
+    """
+
+    seed: int = 0
+
+    # Where the values a paper prints, or its code uses, differ from the defaults:
+    # {"mvtec": {...}, "mvtec/grid": {...}}. Nothing else may stand here.
+    published: ClassVar[dict[str, dict[str, Any]]] = {}
+    released: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    @abstractmethod
+    def fit(self, images: Images) -> "Method":
+        """Learns what normal looks like, forgetting any earlier fit, and returns itself."""
+
+    @abstractmethod
+    def anomaly_map(self, images: Images) -> Maps:
+        """One value per pixel, at the resolution of the images. Changes nothing in `self`."""
+
+    def image_score(self, maps: Maps) -> Scores:
+        """The largest value of each map; a paper that scores images otherwise overrides this."""
+        return maps.amax(dim=(1, 2))
+
+    def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
+        """Further numbers of a run, such as an error on normal images; they become rows."""
+        return {}
+
+    @classmethod
+    def paper(cls, dataset: str, category: str, **departures: Any) -> "Method":
+        """The method as its paper runs it on this category, but for the named departures.
+
+        Raises TypeError for a setting that the method does not have.
+        """
+        return cls(**_of(cls.published, dataset, category) | departures)
+
+    @classmethod
+    def as_released(cls, dataset: str, category: str, **departures: Any) -> "Method":
+        """The method as its authors' code runs it, where that differs from their text."""
+        printed = _of(cls.published, dataset, category)
+        return cls(**printed | _of(cls.released, dataset, category) | departures)
+
+    def changes(self, dataset: str, category: str) -> dict[str, Any]:
+        """The settings that differ from the paper's on this category (the seed is not one)."""
+        paper = self.paper(dataset, category)
+        names = [f.name for f in fields(self) if f.name != "seed"]
+        return {n: getattr(self, n) for n in names if getattr(self, n) != getattr(paper, n)}
+
+    def departures(self, dataset: str, category: str) -> str:
+        """What differs from the paper in one word for the tables: 'blur=3', or 'paper'."""
+        changes = self.changes(dataset, category)
+        return ",".join(f"{k}={json.dumps(v)}" for k, v in sorted(changes.items())) or "paper"
+
+
+def _of(values: dict[str, dict[str, Any]], dataset: str, category: str) -> dict[str, Any]:
+    base = dataset.split("+")[0]  # variants such as "+noise=0.05" keep the paper's settings
+    return values.get(base, {}) | values.get(f"{base}/{category}", {})

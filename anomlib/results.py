@@ -1,0 +1,324 @@
+"""The tidy tables: rows per run, lines per image, a record of how; written whole or not at all."""
+
+import fcntl
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+from .api import Dataset, Maps, Method
+from .assets import PROJECT
+from .experiments import KEY, PROFILES, Run, folder_of, runs_of
+from .metrics import (
+    IMAGE_METRICS,
+    mean_image_pixel_ap,
+    mean_image_pixel_auroc,
+    per_image_pixel,
+    pixel_metrics,
+)
+
+COLUMNS = [*KEY, "metric", "value"]
+UNITS = {"percent": 0.01, "fraction": 1.0}  # what a printed value is multiplied with
+
+# ---- from maps to tables
+
+
+def evaluate(method: Method, data: Dataset, maps: Maps, trained_on: str = "own") -> pd.DataFrame:
+    """One row per metric; a metric that is undefined on these data has no row.
+
+    Image metrics need images of both labels, pixel metrics need masks. `pixel_*` and `aupro` pool
+    the pixels of all test images; `mean_image_*` average over images, as SSDnet's paper does.
+    """
+    scores = method.image_score(maps)
+    values = {}
+    if data.labels.any() and not data.labels.all():
+        values |= {name: metric(scores, data.labels) for name, metric in IMAGE_METRICS.items()}
+    if data.masks is not None and data.masks.any():
+        values |= pixel_metrics(maps, data.masks)
+        values["mean_image_pixel_auroc"] = mean_image_pixel_auroc(maps, data.masks)
+        values["mean_image_pixel_ap"] = mean_image_pixel_ap(maps, data.masks)
+    values |= method.diagnostics(data.test, maps)
+    settings = method.departures(data.name, data.category)
+    run = (slug(method), settings, trained_on, data.name, data.category, method.seed)
+    return pd.DataFrame([(*run, name, value) for name, value in values.items()], columns=COLUMNS)
+
+
+def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
+    """One line per test image: path, kind, label, score, pixel_auroc, pixel_ap (or nothing)."""
+    table = pd.DataFrame({"path": data.paths})
+    table["kind"] = table["path"].str.partition("/")[0]
+    table["label"] = data.labels.int().cpu().numpy()
+    table["score"] = method.image_score(maps).cpu().numpy()
+    if data.masks is not None:
+        table = table.assign(**per_image_pixel(maps, data.masks))
+    return table
+
+
+def slug(method: Method) -> str:
+    """The name of a method in every table: the file it is written in."""
+    return type(method).__module__.rpartition(".")[2]
+
+
+# ---- writing
+
+
+@dataclass
+class Reserved:
+    """A run that this process alone may write, and where."""
+
+    run: Run
+    folder: Path
+    lock: IO[str]  # held until the process ends
+
+    def path(self, table: str, suffix: str) -> Path:
+        """`<folder>/<table>/<dataset>/<run id><suffix>`."""
+        return self.folder / table / self.run.dataset / f"{self.run.id}{suffix}"
+
+
+def reserve(run: Run, folder: Path | str) -> Reserved:
+    """Checks, before anything is computed, that the results of a run can be written.
+
+    Raises:
+        OSError: the folder cannot be written to.
+        RuntimeError: another process is making the same run.
+    """
+    folder = Path(folder)
+    path = folder / ".locks" / f"{run.id}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path.with_suffix(".probe"), b"writable?")
+        path.with_suffix(".probe").unlink()
+        lock = path.open("a")
+    except OSError as error:
+        raise OSError(f"cannot write results into {folder} ({error}): choose another") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel drops it with the process
+    except BlockingIOError:
+        lock.close()
+        raise RuntimeError(
+            f"another process is making run {run.id}: wait for it, its results will be the same"
+        ) from None
+    return Reserved(run, folder, lock)
+
+
+def save(
+    reserved: Reserved,
+    rows: pd.DataFrame,
+    images: pd.DataFrame,
+    record: dict[str, Any],
+    maps: dict[str, np.ndarray] | None = None,
+) -> Path:
+    """Writes the tables of a run, its rows last, so that rows always have their record.
+
+    Returns:
+        The file of the rows.
+
+    Raises:
+        OSError: the disk is full or the folder has become unwritable; results that were finished
+            before stay as they were.
+    """
+    if maps is not None:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **maps)
+        write_whole(reserved.path("maps", ".npz"), buffer.getvalue())
+    write_whole(reserved.path("images", ".csv"), _csv(images))
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    write_whole(reserved.path("runs", ".json"), text.encode())
+    target = reserved.path("metrics", ".csv")
+    write_whole(target, _csv(rows))
+    return target
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name and renames it: never half of it is seen.
+
+    Raises:
+        OSError: nothing was written; the message names the file and the fix.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        reason = f"could not write {path} ({error.strerror}): free space or choose another folder"
+        raise OSError(error.errno, reason) from error
+
+
+# ---- reading
+
+
+def load(root: Path | str | None = None) -> pd.DataFrame:
+    """All rows that are at hand, with a column `profile`: full (committed), sample, demo.
+
+    Args:
+        root: a results folder; None is the project's.
+    """
+    tables = _read_all(root, "metrics", lambda path: pd.read_csv(path, dtype=_TYPES))
+    empty = pd.DataFrame(columns=[*COLUMNS, "profile"])
+    return pd.concat(tables, ignore_index=True) if tables else empty
+
+
+_TYPES: dict[str, Any] = {name: str for name in COLUMNS} | {"seed": int, "value": float}
+
+
+def load_images(root: Path | str | None = None) -> pd.DataFrame:
+    """The lines per image of all runs, with columns `run` and `profile`."""
+    tables = _read_all(root, "images", lambda p: pd.read_csv(p).assign(run=p.stem))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def load_records(root: Path | str | None = None) -> pd.DataFrame:
+    """One line per run: its key, seconds, memory, machine, data hash, with the `profile`."""
+    tables = _read_all(
+        root, "runs", lambda p: pd.json_normalize(json.loads(p.read_text()), max_level=1)
+    )
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _read_all(
+    root: Path | str | None, table: str, read: Callable[[Path], pd.DataFrame]
+) -> list[pd.DataFrame]:
+    found = []
+    for profile in reversed(PROFILES[:3]):  # full first: demo rows never stand before real ones
+        folder = folder_of(profile) if root is None else Path(root)
+        if root is not None and profile != "full":
+            folder = folder / profile
+        suffix = "*.json" if table == "runs" else "*.csv"
+        paths = sorted((folder / table).rglob(suffix))
+        found += [read(p).assign(profile=profile) for p in paths if p.name[0] != "."]
+    return found
+
+
+def of_item(item: dict[str, Any], rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows of the runs that an item of `experiments.items` needs, in every profile."""
+    rows = load() if rows is None else rows
+    runs = {run for profile in PROFILES for run in map(_address, runs_of(item, profile))}
+    found = [address in runs for address in zip(*(rows[k] for k in _ADDRESS), strict=True)]
+    return rows[np.array(found, dtype=bool)]
+
+
+_ADDRESS = ("method", "trained_on", "dataset", "category", "seed")
+
+
+def _address(run: Run) -> tuple[Any, ...]:
+    return tuple(getattr(run, name) for name in _ADDRESS)
+
+
+def failures(root: Path | str | None = None) -> dict[str, str]:
+    """Run id or page -> what went wrong the last time it was made."""
+    found = {}
+    for path in sorted(Path(root or PROJECT / "results").rglob(".status/**/*.json")):
+        outcome = json.loads(path.read_text())
+        if not outcome["ok"]:
+            found[path.stem] = outcome["error"]
+    return found
+
+
+def listed_claims() -> pd.DataFrame:
+    """The 102 claims of the papers, as listed in `results/claims.csv`."""
+    return pd.read_csv(PROJECT / "results" / "claims.csv", dtype=str, keep_default_na=False)
+
+
+def load_maps(run: Run, folder: Path | str) -> dict[str, np.ndarray] | None:
+    """The stored maps of a run by path of the image, each in [0, 1]; None where there are none."""
+    path = Path(folder) / "maps" / run.dataset / f"{run.id}.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as stored:
+        maps = zip(stored["paths"], stored["maps"], strict=True)
+        return {str(name): scores.astype(np.float32) for name, scores in maps}
+
+
+def maps_of(runs: list[Run], folder: Path | str) -> dict[str, dict[str, np.ndarray]]:
+    """The stored maps of several runs on the same images: path -> method -> map.
+
+    Only images that every run has stored; empty where a run has stored none.
+    """
+    stored = {run.method: load_maps(run, folder) or {} for run in runs}
+    shared = set.intersection(*(set(maps) for maps in stored.values())) if stored else set()
+    return {path: {name: maps[path] for name, maps in stored.items()} for path in sorted(shared)}
+
+
+def exemplars(images: pd.DataFrame) -> list[int]:
+    """Which images of a run are worth a picture: first of each kind, best, median and worst.
+
+    Args:
+        images: the lines of `per_image`; best and worst by pixel_ap, where there is one.
+    """
+    chosen = list(images.groupby("kind", sort=True).head(1).index)
+    if "pixel_ap" in images and images["pixel_ap"].notna().any():
+        ranked = images["pixel_ap"].dropna().sort_values(kind="stable").index
+        chosen += [ranked[-1], ranked[len(ranked) // 2], ranked[0]]
+    return list(dict.fromkeys(int(i) for i in chosen))
+
+
+def maps_to_store(data: Dataset, maps: Maps, chosen: list[int]) -> dict[str, np.ndarray]:
+    """Half-precision maps of the chosen images, each scaled to [0, 1]."""
+    picked = maps[chosen].double().cpu().numpy()
+    low = picked.min(axis=(1, 2), keepdims=True)
+    span = picked.max(axis=(1, 2), keepdims=True) - low
+    scaled = (picked - low) / np.where(span > 0, span, 1)
+    return {"paths": np.array([data.paths[i] for i in chosen]), "maps": scaled.astype(np.float16)}
+
+
+# ---- comparing
+
+
+def compare(mine: pd.DataFrame, yours: pd.DataFrame, atol: float = 1e-6) -> pd.DataFrame:
+    """Two sets of rows side by side: both values, their difference, and whether it is small.
+
+    A row that only one side has is kept, with `agrees` False.
+    """
+    by = [*KEY, "metric"]
+    both = mine[COLUMNS].merge(yours[COLUMNS], "outer", on=by, suffixes=("_mine", "_yours"))
+    difference = both["value_yours"] - both["value_mine"]
+    agrees = difference.abs() <= atol  # False for a missing side, whose difference is NaN
+    return both.assign(difference=difference, agrees=agrees)
+
+
+def published(paper: str | None = None, item: str | None = None) -> pd.DataFrame:
+    """The printed numbers, as printed, with their notes on misprints; all, or of one item."""
+    table = pd.read_csv(PROJECT / "results" / "published.csv", dtype=str, keep_default_na=False)
+    table["value"] = table["value"].astype(float)
+    for column, wanted in (("paper", paper), ("item", item)):
+        table = table[table[column] == wanted] if wanted else table
+    return table.reset_index(drop=True)
+
+
+def beside(rows: pd.DataFrame, printed: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
+    """Our rows with the printed value of the same cell, as fractions, and the gap between them.
+
+    Args:
+        rows: rows of `load`; the dataset is looked up by the part before the first "+".
+        printed: rows of `published`, of one item and variant.
+        metrics: our metric -> the printed one, such as {"mean_image_pixel_ap": "pixel_ap"}.
+    """
+    cells = printed[printed["unit"].isin(UNITS)]
+    cells = cells.assign(printed=cells["value"] * cells["unit"].map(UNITS))
+    cells = cells[["dataset", "category", "method", "metric", "printed", "note"]]
+    ours = rows[rows["metric"].isin(metrics)].assign(
+        printed_dataset=rows["dataset"].str.partition("+")[0],
+        printed_metric=rows["metric"].map(metrics),
+    )
+    joined = ours.merge(
+        cells.rename(columns={"dataset": "printed_dataset", "metric": "printed_metric"}),
+        "left",
+        on=["printed_dataset", "category", "method", "printed_metric"],
+    )
+    joined["gap"] = joined["value"] - joined["printed"]
+    return joined.drop(columns=["printed_dataset", "printed_metric"])
