@@ -52,7 +52,8 @@ rule arrange:
     output:
         named(ROOT / ".arranged" / "{dataset}.txt"),
     params:
-        source=str(source_root() or ""),
+        # originals in another place may be other originals
+        source=lambda wildcards: str(source_root()) if wildcards.dataset in ORIGINALS else "",
     wildcard_constraints:
         dataset="|".join(SCRIPTS),
     shell:

@@ -38,7 +38,7 @@ from ..ops import fill_missing, progress, seeded
 
 
 def coverage(height: int, width: int, m: int) -> Float[Tensor, "1 {height} {width}"]:
-    """The share of all m x m patches that cover each pixel, times m^2: Eq. 2's weight of e.
+    """What each pixel weighs in the mean over all patches: Eq. 2's weight of e; its sum is 1.
 
     Raises:
         ValueError: no patch of side m fits into the image.
@@ -46,7 +46,7 @@ def coverage(height: int, width: int, m: int) -> Float[Tensor, "1 {height} {widt
     if m > min(height, width):
         raise ValueError(f"a patch of {m} pixels does not fit into {height} x {width} pixels")
     rows, columns = (_cover(length, m) for length in (height, width))
-    return (rows[:, None] * columns)[None] / (rows.sum() * columns.sum()) * m * m
+    return (rows[:, None] * columns)[None] / (rows.sum() * columns.sum())
 
 
 def _cover(length: int, m: int) -> Float[Tensor, " length"]:

@@ -1,0 +1,64 @@
+"""Imports point one way, files stay short, and the environment has one reader."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "anomlib"
+ALLOWED = {
+    "api": set(),
+    "assets": set(),
+    "ops": {"api"},
+    "corruptions": {"api", "ops"},
+    "features": {"api", "assets", "ops"},
+    "datasets": {"api", "assets"},
+    "metrics": {"api"},
+    "experiments": {"assets"},
+    "record": {"api", "assets", "experiments", "metrics"},
+    "results": {"api", "assets", "experiments", "metrics"},
+    "claims": {"api"},
+    "figures": {"api", "metrics"},
+    "studies": {"api", "ops", "features", "corruptions", "methods", "metrics"},
+    "methods": {"api", "assets", "corruptions", "features", "ops"},
+}
+BUILDS_ON: dict[str, set[str]] = {}  # paper: the paper it extends, such as {"grad": {"crad"}}
+FREE = ("figures", "studies", "claims.py", "doctor.py")  # outside the limit of lines
+FILES = [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+
+
+def names(path: Path) -> list[ast.ImportFrom]:
+    return [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_layers(path):
+    parts = path.relative_to(PACKAGE).parts
+    layer, up = parts[0].removesuffix(".py"), len(parts)
+    siblings = {n.module for n in names(path) if 0 < n.level < up}
+    assert siblings <= BUILDS_ON.get(path.stem, set())
+    assert {n.module for n in names(path) if n.level == up} <= ALLOWED[layer]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_figures_draw_and_only_assets_read_the_environment(path):
+    source = path.read_text()
+    if "figures" not in path.parts:
+        assert "matplotlib" not in source and "seaborn" not in source and "plotly" not in source
+    if path.name not in ("assets.py", "doctor.py"):
+        assert "environ" not in source and "getenv" not in source
+
+
+def test_lengths():
+    lines = {p: len(p.read_text().splitlines()) for p in PACKAGE.rglob("*.py")}
+    assert max(n for p, n in lines.items() if p.parent.name == "methods") <= 300
+    counted = [n for p, n in lines.items() if p.relative_to(PACKAGE).parts[0] not in FREE]
+    assert sum(counted) <= 3000
+
+
+def test_methods_are_a_literal_of_files():
+    tree = ast.parse((PACKAGE / "methods" / "__init__.py").read_text())
+    (methods,) = [n.value for n in tree.body if isinstance(n, ast.Assign)]
+    assert isinstance(methods, ast.Dict)
+    listed = [k.value for k in methods.keys if isinstance(k, ast.Constant)]
+    assert sorted(listed) == sorted(p.stem for p in FILES if p.parent.name == "methods")

@@ -1,0 +1,151 @@
+"""Notebooks stay thin and clean; the run, the quickstart and an item per paper really run."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from anomlib import METHODS, datasets, experiments, results
+
+PROJECT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((PROJECT / "notebooks").rglob("*.ipynb"))
+ITEMS = experiments.items()
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(PROJECT / "notebooks").with_suffix(""))
+
+
+def execute(notebook, output, parameters, *options):
+    command = [sys.executable, "notebooks/execute.py", notebook, output, json.dumps(parameters)]
+    command = [str(word) for word in [*command, *options]]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_thin(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata["kernelspec"]["name"] == "python3"
+    cells = [c for c in notebook.cells if c.cell_type == "code"]
+    assert sum("parameters" in c.metadata.get("tags", []) for c in cells) == 1
+    assert not any(c.outputs or c.execution_count for c in cells)
+    nodes = list(ast.walk(ast.parse("\n".join(c.source for c in cells))))
+    assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef | ast.While) for n in nodes)
+    assert sum(len(c.source.splitlines()) for c in cells) <= 40
+
+
+def test_every_notebook_is_an_item_and_every_item_a_page():
+    assert set(ITEMS) == {name(p) for p in NOTEBOOKS} - {"run"}
+    toc = (PROJECT / "book" / "_toc.yml").read_text()
+    assert all(f"executed/{item}\n" in toc for item in ITEMS)
+
+
+# ---- experiments.yaml
+
+RUNS = {
+    (profile, run.id): run
+    for item in ITEMS.values()
+    for profile in experiments.PROFILES
+    for run in experiments.runs_of(item, profile)
+}
+
+
+def test_settings_are_departures_from_the_paper():
+    for run in RUNS.values():
+        model = METHODS[run.method].paper(run.dataset, run.category, **run.settings)
+        changes = json.loads(json.dumps(model.changes(run.dataset, run.category)))
+        assert changes == run.settings, f"{run.id}: not every setting departs from the paper"
+
+
+def test_datasets_are_spelled_in_the_one_way():
+    for run in RUNS.values():
+        assert datasets.canonical(*datasets.parse(run.dataset)) == run.dataset
+
+
+def test_the_demo_is_small():
+    demo = [run for (profile, _), run in RUNS.items() if profile == "demo"]
+    assert 0 < len(demo) <= 80
+    assert {run.dataset.partition("+")[0] for run in demo} == {"textures"}
+
+
+def test_an_entry_is_a_product_and_a_typo_is_an_error():
+    item = {
+        "runs": {"demo": [{"method": ["a", "b"], "dataset": "d", "category": "c", "seed": [0, 1]}]}
+    }
+    assert len(experiments.runs_of(item, "demo")) == 4
+    with pytest.raises(ValueError, match="unknown fields \\['sed'\\]"):
+        experiments.runs_of({"runs": {"demo": [item["runs"]["demo"][0] | {"sed": 1}]}}, "demo")
+
+
+def test_closure_of_a_method_is_what_it_imports():
+    names = {p.stem for p in experiments.closure("ssdnet")}
+    assert {"ssdnet", "api", "ops", "datasets", "metrics", "results"} <= names
+    assert not {"common", "claims", "pixelmean", "features"} & names
+
+
+# ---- papermill
+
+
+def test_run(tmp_path):
+    parameters = {
+        "method": "spectral_residual",
+        "settings": {"width": None, "sigma": 4.0},
+        "dataset": "textures+size=32",
+        "category": "dots",
+        "results_dir": str(tmp_path),
+    }
+    outcome = execute("notebooks/run.ipynb", tmp_path / "run.ipynb", parameters)
+    assert outcome.returncode == 0, outcome.stderr
+    rows = results.load(tmp_path)
+    assert set(rows["settings"]) == {"sigma=4.0,width=null"}
+    (path,) = (tmp_path / "metrics").rglob("*.csv")
+    run = experiments.Run(**{k: v for k, v in parameters.items() if k != "results_dir"})
+    assert path.stem == run.id
+    first = path.read_bytes()
+    again = execute("notebooks/run.ipynb", tmp_path / "again.ipynb", parameters)
+    assert again.returncode == 0 and path.read_bytes() == first  # byte for byte
+    executed = nbformat.read(tmp_path / "run.ipynb", as_version=4)
+    outputs = [o for c in executed.cells if c.cell_type == "code" for o in c.outputs]
+    assert any("image/png" in o.get("data", {}) for o in outputs)
+
+
+@pytest.mark.parametrize("item", ["quickstart", "ssdnet/gallery"])
+def test_items_run(item, tmp_path):
+    small = {"settings": {"epochs": 5, "widths": [4], "skip": 0}} if item == "quickstart" else {}
+    outcome = execute(f"notebooks/{item}.ipynb", tmp_path / "item.ipynb", small)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "sources" in (tmp_path / "item.ipynb").read_text()  # the box of its makers
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"sed": 1}, "takes method: str.*no parameter 'sed'"),
+        ({"seed": "1"}, "seed: int.*got '1' for seed"),
+        ({"seed": True}, "got True for seed"),
+        ({"settings": []}, "settings: dict"),
+    ],
+)
+def test_wrong_parameters_list_the_right_ones(parameters, message, tmp_path):
+    outcome = execute("notebooks/run.ipynb", tmp_path / "run.ipynb", parameters)
+    assert outcome.returncode == 1
+    assert pd.Series([outcome.stderr]).str.contains(message).item(), outcome.stderr
+    assert not (tmp_path / "run.ipynb").exists()
+
+
+def test_a_failing_cell_keeps_the_notebook_and_says_what_failed(tmp_path):
+    status = tmp_path / "status.json"
+    parameters = {"category": "no such category", "results_dir": str(tmp_path)}
+    output = tmp_path / "run.ipynb"
+    outcome = execute("notebooks/run.ipynb", output, parameters, "--status", status)
+    assert outcome.returncode == 0  # others go on; the status holds the failure
+    told = json.loads(status.read_text())
+    assert not told["ok"] and "it has: brick" in told["error"]
+    assert "no such category" in output.read_text()
+    assert not list(tmp_path.rglob("*.csv"))
+    assert execute("notebooks/run.ipynb", output, parameters).returncode == 1
