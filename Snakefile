@@ -92,12 +92,22 @@ def status(folder, run):
     return f"{folder}/.status/{run}.json"
 
 
-# What failed last time is tried again; what is done is not
+def tidy():
+    """What failed last time is tried again; what no item asks for any more is taken away."""
+    for path in Path("results").glob("**/.status/**/*.json"):
+        if not json.loads(path.read_text() or '{"ok": false}')["ok"]:
+            path.unlink()
+    for profile in ("demo", "sample"):
+        known = experiments.ids(profile)
+        for top in (Path("results", profile), Path("book/executed/results", profile)):
+            for path in top.rglob("*.*"):
+                made = path.suffix in (".csv", ".json", ".npz", ".ipynb") and "items" not in path.parts
+                if made and path.stem not in known:
+                    path.unlink()
+
+
 if workflow.is_main_process:
-    for folder in ("results", "results/demo", "results/sample"):
-        for path in Path(folder, ".status").rglob("*.json"):
-            if not json.loads(path.read_text() or '{"ok": false}')["ok"]:
-                path.unlink()
+    tidy()
 
 
 def run_inputs(wildcards):

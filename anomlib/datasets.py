@@ -74,10 +74,8 @@ def load(
         FileNotFoundError: the dataset is not on disk; the message holds the command for it.
     """
     base, variants = parse(dataset)
-    if size is not None:
-        variants["size"] = size
-    size = variants.setdefault("size", DATASETS[base])
-    _number("size", str(size), dataset)
+    side: int = variants.get("size", DATASETS[base]) if size is None else size
+    variants["size"] = _number("size", str(side), dataset)
     folder = _category_folder(Path(root or data_root()), base, variants, category)
     test = _listing(folder / "test", variants.get("first"))
     train = sorted(p for p in (folder / "train" / "good").glob("*") if _is_image(p))
@@ -90,10 +88,10 @@ def load(
     data = Dataset(
         name=canonical(base, variants),
         category=category,
-        train=torch.stack([read_image(p, size, antialias) for p in train]),
-        test=torch.stack([read_image(p, size, antialias) for p in test]),
+        train=torch.stack([read_image(p, side, antialias) for p in train]),
+        test=torch.stack([read_image(p, side, antialias) for p in test]),
         labels=torch.tensor([kind != "good" for kind in kinds]),
-        masks=_masks(folder, test, size, optional=base in (*WITHOUT_MASKS, "folder")),
+        masks=_masks(folder, test, side, optional=base in (*WITHOUT_MASKS, "folder")),
         paths=[f"{p.parent.name}/{p.name}" for p in test],
     )
     noise, missing = variants.get("noise", 0.0), variants.get("missing", 0.0)

@@ -163,13 +163,13 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def load(root: Path | str | None = None) -> pd.DataFrame:
-    """All rows that are at hand, with a column `profile`: full (committed), sample, demo.
+    """All rows at hand, with columns `run` (its id) and `profile`: full (committed), sample, demo.
 
     Args:
         root: a results folder; None is the project's.
     """
-    tables = _read_all(root, "metrics", lambda path: pd.read_csv(path, dtype=_TYPES))
-    empty = pd.DataFrame(columns=[*COLUMNS, "profile"])
+    tables = _read_all(root, "metrics", lambda p: pd.read_csv(p, dtype=_TYPES).assign(run=p.stem))
+    empty = pd.DataFrame(columns=[*COLUMNS, "run", "profile"])
     return pd.concat(tables, ignore_index=True) if tables else empty
 
 
@@ -206,17 +206,9 @@ def _read_all(
 
 def of_item(item: dict[str, Any], rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """The rows of the runs that an item of `experiments.items` needs, in every profile."""
-    rows = load() if rows is None else rows
-    runs = {run for profile in PROFILES for run in map(_address, runs_of(item, profile))}
-    found = [address in runs for address in zip(*(rows[k] for k in _ADDRESS), strict=True)]
-    return rows[np.array(found, dtype=bool)]
-
-
-_ADDRESS = ("method", "trained_on", "dataset", "category", "seed")
-
-
-def _address(run: Run) -> tuple[Any, ...]:
-    return tuple(getattr(run, name) for name in _ADDRESS)
+    table: pd.DataFrame = load() if rows is None else rows
+    wanted = {run.id for profile in PROFILES for run in runs_of(item, profile)}
+    return table[table["run"].isin(wanted)]
 
 
 def failures(root: Path | str | None = None) -> dict[str, str]:

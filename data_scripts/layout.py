@@ -8,6 +8,7 @@ import shutil
 import sys
 import tarfile
 from pathlib import Path
+from typing import NoReturn
 
 PROJECT = Path(__file__).parents[1]
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp"}
@@ -31,7 +32,7 @@ def arguments(what: str, name: str, source: Path | None = None) -> argparse.Name
     return options
 
 
-def stop(message: str) -> None:
+def stop(message: str) -> NoReturn:
     """Ends a script with one line for its user."""
     sys.exit(f"{Path(sys.argv[0]).name}: {message}")
 

@@ -42,11 +42,16 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"  # two runs go side by side, and sums keep their order
     output.parent.mkdir(parents=True, exist_ok=True)
-    options = dict(kernel_manager_class=IPCKernelManager, cwd=PROJECT, progress_bar=False)
-    limits = dict(start_timeout=180, execution_timeout=LIMIT)
+    options: dict[str, Any] = dict(
+        kernel_manager_class=IPCKernelManager,
+        cwd=PROJECT,
+        progress_bar=False,
+        start_timeout=180,
+        execution_timeout=LIMIT,
+    )
     for attempt in (1, 2):
         try:
-            papermill.execute_notebook(notebook, output, parameters, **options, **limits)
+            papermill.execute_notebook(notebook, output, parameters, **options)
             return
         except RuntimeError as error:  # the kernel did not start; a failing cell is another type
             if attempt == 2:

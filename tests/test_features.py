@@ -1,5 +1,7 @@
 """Backbones: names, levels, weights; parity of the one whose weights are mapped by position."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -82,5 +84,5 @@ def test_lite0_is_the_packages_own_network():
 
 def test_msra_resnet_strides_in_the_first_convolution():
     net = features._architecture("resnet50_msra_v1")
-    block = net.layer3[0]  # type: ignore[union-attr, index]
+    block: Any = dict(net.named_modules())["layer3.0"]
     assert (block.conv1.stride, block.conv2.stride) == ((2, 2), (1, 1))

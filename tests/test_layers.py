@@ -60,5 +60,5 @@ def test_methods_are_a_literal_of_files():
     tree = ast.parse((PACKAGE / "methods" / "__init__.py").read_text())
     (methods,) = [n.value for n in tree.body if isinstance(n, ast.Assign)]
     assert isinstance(methods, ast.Dict)
-    listed = [k.value for k in methods.keys if isinstance(k, ast.Constant)]
+    listed = [str(k.value) for k in methods.keys if isinstance(k, ast.Constant)]
     assert sorted(listed) == sorted(p.stem for p in FILES if p.parent.name == "methods")

@@ -83,7 +83,7 @@ def test_saved_and_loaded(tmp_path, run, tables, toy):
 def test_saving_twice_gives_the_same_bytes(tmp_path, run, tables):
     contents = []
     for name in ("a", "b"):
-        path = results.save(results.reserve(run, tmp_path / name), *tables, {})
+        path = results.save(results.reserve(run, tmp_path / name), tables[0], tables[1], {})
         contents.append(path.read_bytes())
     assert contents[0] == contents[1]
 
@@ -102,7 +102,7 @@ def test_an_empty_folder_is_an_empty_table(tmp_path):
 
 def test_profiles_are_kept_apart(tmp_path, run, tables):
     for folder in (tmp_path, tmp_path / "demo", tmp_path / "sample"):
-        results.save(results.reserve(run, folder), *tables, {})
+        results.save(results.reserve(run, folder), tables[0], tables[1], {})
     rows = results.load(tmp_path)
     assert list(dict.fromkeys(rows["profile"])) == ["full", "sample", "demo"]
     assert len(rows) == 3 * len(tables[0])

@@ -1,9 +1,12 @@
 """Pictures that every method shares: images, masks, maps and tables of rows in, figures out."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.display import Markdown
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.ndimage import label
 from skimage.filters import threshold_otsu
@@ -12,7 +15,18 @@ from ..api import Dataset, Maps, Masks
 from ..metrics import aupro
 
 HEAT = "magma"
+# title -> cells from top to bottom: a picture or a map, and the mask to outline on it
+Columns = dict[str, list[tuple[np.ndarray, np.ndarray | None]]]
 CONTOUR = "#39ff14"  # seen on dark and light textures alike
+
+
+class Picture(Figure):
+    """A figure that a notebook shows by itself, once, with no global state of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self).print_png(buffer)
+        return buffer.getvalue()
 
 
 def otsu(scores: np.ndarray) -> np.ndarray:
@@ -24,7 +38,7 @@ def otsu(scores: np.ndarray) -> np.ndarray:
 
 def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Figure:
     """Chosen test images: image with mask contour, heat map with mask contour, Otsu's mask."""
-    columns = {}
+    columns: Columns = {}
     for i in chosen:
         image, scores = to_numpy(data, i), maps[i].float().cpu().numpy()
         mask = None if data.masks is None else data.masks[i].cpu().numpy()
@@ -36,7 +50,7 @@ def gallery(
     image: np.ndarray, mask: np.ndarray | None, maps: dict[str, np.ndarray], title: str
 ) -> Figure:
     """One image beside the maps and Otsu masks of several methods."""
-    columns = {title: [(image, None), (image if mask is None else mask, None)]}
+    columns: Columns = {title: [(image, None), (image if mask is None else mask, None)]}
     for method, scores in maps.items():
         columns[method] = [(scores, mask), (otsu(scores), None)]
     return grid(columns, ["image and maps", "mask and Otsu"])
@@ -47,12 +61,10 @@ def to_numpy(data: Dataset, i: int) -> np.ndarray:
     return data.test[i].permute(1, 2, 0).nan_to_num(0).cpu().numpy()
 
 
-def grid(
-    columns: dict[str, list[tuple[np.ndarray, np.ndarray | None]]], names: list[str]
-) -> Figure:
+def grid(columns: Columns, names: list[str]) -> Figure:
     """A column per title; each cell is an image or a map, with the contour of a mask or none."""
     width = 1.7
-    figure = Figure(figsize=(width * len(columns) + 0.3, width * len(names) + 0.4), dpi=110)
+    figure = Picture(figsize=(width * len(columns) + 0.3, width * len(names) + 0.4), dpi=110)
     axes = figure.subplots(len(names), len(columns), squeeze=False)
     for j, (title, cells) in enumerate(columns.items()):
         axes[0, j].set_title(title, fontsize=7)
@@ -73,7 +85,7 @@ def contact_sheet(data: Dataset, per_kind: int) -> Figure:
     kinds: dict[str, list[int]] = {}
     for i, path in enumerate(data.paths):
         kinds.setdefault(path.partition("/")[0], []).append(i)
-    columns = {
+    columns: Columns = {
         kind: [(to_numpy(data, i), None if data.masks is None else data.masks[i].cpu().numpy())
                for i in found[:per_kind]]
         for kind, found in sorted(kinds.items(), key=lambda k: k[0] != "good")
@@ -94,14 +106,15 @@ def table(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 def shaded(cells: pd.DataFrame, low: float = 0.5, high: float = 1.0) -> object:
     """A table of numbers whose background says how high they are; for display in a notebook."""
     style = cells.style.format("{:.3f}", na_rep="")
-    return style.background_gradient("YlGnBu", axis=None, vmin=low, vmax=high)
+    style = style.background_gradient("YlGnBu", axis=None, vmin=low, vmax=high)
+    return style.highlight_null("transparent")
 
 
 def by_dataset(rows: pd.DataFrame, metric: str) -> Figure:
     """One dot per category and seed, a colour per method, a panel per dataset."""
     chosen = rows[rows["metric"] == metric]
     names = list(dict.fromkeys(chosen["profile"] + ": " + chosen["dataset"]))
-    figure = Figure(figsize=(8, 0.6 + 0.55 * len(names)), dpi=110)
+    figure = Picture(figsize=(8, 0.6 + 0.55 * len(names)), dpi=110)
     axes = figure.subplots()
     sns.stripplot(
         data=chosen.assign(data=chosen["profile"] + ": " + chosen["dataset"]),
@@ -121,7 +134,7 @@ def threshold_figure(maps: Maps, masks: Masks, most: int) -> Figure:
     scores = (maps / maps.max()).double()
     exact = [aupro(scores**p, masks) for p in powers]
     spaced = [_spaced_aupro((scores**p).numpy(), masks.numpy()) for p in powers]
-    figure = Figure(figsize=(5, 3), dpi=110)
+    figure = Picture(figsize=(5, 3), dpi=110)
     axes = figure.subplots()
     axes.plot(powers, exact, "o-", label="exact (ours)")
     axes.plot(powers, spaced, "s--", label="200 equally spaced thresholds")
@@ -133,7 +146,11 @@ def threshold_figure(maps: Maps, masks: Masks, most: int) -> Figure:
 
 def _spaced_aupro(scores: np.ndarray, masks: np.ndarray, count: int = 200) -> float:
     """The shortcut, for the figure above: thresholds at equal steps from lowest to highest."""
-    regions, number = label(masks, structure=np.ones((1, 3, 3)))
+    touching = np.zeros((3, 3, 3))
+    touching[1] = 1  # eight neighbours, within an image
+    regions = np.zeros(masks.shape, np.int32)
+    label(masks, structure=touching, output=regions)
+    number = int(regions.max())
     area = np.bincount(regions.ravel(), minlength=number + 1)[1:]
     rates, overlaps = [0.0], [0.0]
     for threshold in np.linspace(scores.max(), scores.min(), count):

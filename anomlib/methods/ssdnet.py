@@ -175,7 +175,8 @@ class SSDnet(Method):
         self, y: Float[Tensor, "1 3 h w"], observed: Bool[Tensor, "1 h w"]
     ) -> Float[Tensor, "1 3 h w"]:
         """f(y) after training f on the observed pixels of y alone."""
-        weights = [coverage(*y.shape[-2:], m).to(y) * observed for m in self.resolutions]
+        height, width = y.shape[-2:]
+        weights = [coverage(height, width, m).to(y) * observed for m in self.resolutions]
         with seeded(self.seed):
             net = EncoderDecoder(self.widths, self.skip).to(y)
             optimizer = torch.optim.Adam(net.parameters(), self.lr)
