@@ -104,7 +104,8 @@ def summary(decided: pd.DataFrame) -> pd.DataFrame:
     family = decided["verdict"].str.partition(":")[0]
     counts = pd.crosstab(decided["paper"], family)
     papers = list(dict.fromkeys(decided["paper"]))
-    return counts.reindex(index=papers, columns=list(VERDICTS), fill_value=0)
+    counts = counts.reindex(index=papers, columns=list(VERDICTS), fill_value=0)
+    return counts.rename_axis(columns=None)
 
 
 def command_for(paper: str, needs: str) -> str:

@@ -285,8 +285,7 @@ def compare(mine: pd.DataFrame, yours: pd.DataFrame, atol: float = 1e-6) -> pd.D
 
 def published(paper: str | None = None, item: str | None = None) -> pd.DataFrame:
     """The printed numbers, as printed, with their notes on misprints; all, or of one item."""
-    table = pd.read_csv(PROJECT / "results" / "published.csv", dtype=str, keep_default_na=False)
-    table["value"] = table["value"].astype(float)
+    table = pd.read_csv(PROJECT / "results" / "published.csv")
     for column, wanted in (("paper", paper), ("item", item)):
         table = table[table[column] == wanted] if wanted else table
     return table.reset_index(drop=True)

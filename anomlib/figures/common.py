@@ -98,9 +98,9 @@ def table(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     chosen = rows[rows["metric"] == metric].assign(
         method=rows["method"] + rows["settings"].map(lambda s: "" if s == "paper" else " *")
     )
-    return chosen.pivot_table(
-        index=["profile", "dataset", "category"], columns="method", values="value", aggfunc="mean"
-    )
+    by = ["profile", "dataset", "category"]
+    cells = chosen.groupby([*by, "method"], sort=False)["value"].mean().unstack("method")
+    return cells.rename_axis(columns=None)
 
 
 def shaded(cells: pd.DataFrame, low: float = 0.5, high: float = 1.0) -> object:
@@ -167,7 +167,7 @@ def resize_effect(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
     by = ["method", "settings", "category", "metric"]
     twins = rows[rows["dataset"].isin([dataset, f"{dataset}+plain"])]
     twins = twins[twins["metric"].isin(["image_auroc", "pixel_auroc", "pixel_ap", "aupro"])]
-    wide = twins.pivot_table(index=by, columns="dataset", values="value")
+    wide = twins.pivot_table(index=by, columns="dataset", values="value").rename_axis(columns=None)
     if wide.shape[1] < 2:
         return wide.iloc[:0]
     wide = wide.dropna().rename(columns={dataset: "antialiased", f"{dataset}+plain": "plain"})
@@ -179,7 +179,8 @@ def pooled_or_mean(rows: pd.DataFrame) -> pd.DataFrame:
     names = ["pixel_auroc", "mean_image_pixel_auroc", "pixel_ap", "mean_image_pixel_ap"]
     chosen = rows[rows["metric"].isin(names)]
     by = ["profile", "dataset", "method"]
-    return chosen.pivot_table(index=by, columns="metric", values="value")[names].round(3)
+    means = chosen.groupby([*by, "metric"], sort=False)["value"].mean().unstack("metric")
+    return means[names].rename_axis(columns=None).round(3)
 
 
 def reading(rows: pd.DataFrame, images: pd.DataFrame, seconds: dict[str, float]) -> Markdown:

@@ -50,14 +50,18 @@ def printed_beside(both: pd.DataFrame, reasons: dict[str, str]) -> object:
     """
     if both.empty:
         return absent("a run on the images of the paper's table", "make paper")
-    by = ["profile", "dataset", "category", "method", "settings", "metric", "printed", "note"]
+    both = both.assign(note=both["note"].fillna(""))
+    by = ["profile", "dataset", "category", "method", "metric", "printed", "settings", "note"]
     cells = both.groupby(by, sort=False, dropna=False)
     shown = cells["value"].agg(["mean", "std", "count"]).reset_index()
     shown = shown.rename(columns={"mean": "ours", "std": "sd over seeds", "count": "seeds"})
-    shown.insert(7, "gap", shown["ours"] - shown["printed"])
-    shown["reason"] = shown["dataset"].map(reasons).fillna("")
+    shown["gap"] = shown["ours"] - shown["printed"]
+    shown["reason for the gap"] = shown["dataset"].map(reasons).fillna("")
+    order = ["profile", "dataset", "category", "method", "metric", "printed", "ours", "gap"]
+    shown = shown[[*order, "sd over seeds", "seeds", "reason for the gap", "settings", "note"]]
     digits = {name: "{:.3f}" for name in ("printed", "ours", "sd over seeds")}
-    return shown.style.format(digits | {"gap": "{:+.3f}"}, na_rep="").hide()
+    style = shown.style.format(digits | {"gap": "{:+.3f}"}, na_rep="").hide()
+    return style.set_table_attributes('class="beside"')
 
 
 def verdicts(decided: pd.DataFrame, paper: str) -> object:
