@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -28,7 +29,9 @@ class Dataset:
     paths: list[str]  # of the test images: "<kind>/<file name>"
 
     def to(self, device: str) -> "Dataset":
-        """The same data with its tensors on a device; methods compute where their images are."""
+        """The same data on "cpu" or "cuda"; "auto" is cuda where there is one."""
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **tensors)
 
@@ -69,13 +72,13 @@ class Method(ABC):
 
         Raises TypeError for a setting that the method does not have.
         """
-        return cls(**_of(cls.published, dataset, category) | departures)
+        return cls(**_of(cls.published, dataset, category) | _tuples(departures))
 
     @classmethod
     def as_released(cls, dataset: str, category: str, **departures: Any) -> "Method":
         """The method as its authors' code runs it, where that differs from their text."""
         printed = _of(cls.published, dataset, category)
-        return cls(**printed | _of(cls.released, dataset, category) | departures)
+        return cls(**printed | _of(cls.released, dataset, category) | _tuples(departures))
 
     def changes(self, dataset: str, category: str) -> dict[str, Any]:
         """The settings that differ from the paper's on this category (the seed is not one)."""
@@ -87,6 +90,11 @@ class Method(ABC):
         """What differs from the paper in one word for the tables: 'blur=3', or 'paper'."""
         changes = self.changes(dataset, category)
         return ",".join(f"{k}={json.dumps(v)}" for k, v in sorted(changes.items())) or "paper"
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Lists as tuples: JSON and YAML know no tuples, and settings are compared."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
 def _of(values: dict[str, dict[str, Any]], dataset: str, category: str) -> dict[str, Any]:

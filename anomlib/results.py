@@ -60,6 +60,18 @@ def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
     return table
 
 
+def run_of(method: Method, data: Dataset, trained_on: str = "own") -> Run:
+    """The run that a method on these data is, by which its files are named."""
+    return Run(
+        method=slug(method),
+        settings=method.changes(data.name, data.category),
+        dataset=data.name,
+        category=data.category,
+        seed=method.seed,
+        trained_on=trained_on,
+    )
+
+
 def slug(method: Method) -> str:
     """The name of a method in every table: the file it is written in."""
     return type(method).__module__.rpartition(".")[2]

@@ -144,7 +144,6 @@ class SSDnet(Method):
     published: ClassVar[dict[str, dict[str, Any]]] = {"mvtec/grid": {"epochs": 10, "stop": 1e-4}}
 
     def __post_init__(self) -> None:
-        self.widths, self.resolutions = tuple(self.widths), tuple(self.resolutions)
         if self.aggregate not in AGGREGATE:
             raise ValueError(f"aggregate is one of {', '.join(AGGREGATE)}, not {self.aggregate!r}")
 
