@@ -12,7 +12,7 @@ from anomlib.assets import data_root, source_root
 
 ROOT = data_root()
 ITEMS = experiments.items()
-WANTED = [name for name in str(config.get("items", "")).split(",") if name] or list(ITEMS)
+WANTED = [name for name in str(config.get("items") or "").split(",") if name] or list(ITEMS)
 PROFILES = str(config.get("profile", "demo,sample")).split(",")
 PYTHON = sys.executable
 
@@ -79,7 +79,7 @@ RUNS, SKIPPED = {}, set()
 for profile in PROFILES:
     for item in filter(chosen, ITEMS):
         for run in experiments.runs_of(ITEMS[item], profile):
-            if run.dataset.startswith(str(config.get("dataset", ""))):
+            if run.dataset.startswith(str(config.get("dataset") or "")):
                 if at_hand(run):
                     RUNS[named(experiments.folder_of(profile)), run.id] = run
                 else:
