@@ -2,6 +2,7 @@
 
 import base64
 import html
+from urllib.parse import quote
 
 import pandas as pd
 from IPython.display import HTML
@@ -17,23 +18,35 @@ def sources(item: str, rows: pd.DataFrame, failures: dict[str, str] | None = Non
     Args:
         item: the notebook's name below `notebooks/`, such as "ssdnet/gallery".
         rows: the numbers shown, as `results.load` gives them; they can be downloaded as CSV.
-        failures: run id -> what went wrong, for runs of this item that have no rows.
+        failures: run id or page -> what went wrong the last time it was made.
     """
-    up = "../" * (item.count("/") + 1)
-    name = item.rpartition("/")[2]
-    parts = [
-        f'Made by <a href="{up}_sources/executed/{item}.ipynb" download>notebooks/{item}.ipynb</a>'
-    ]
-    if len(rows):
-        encoded = base64.b64encode(rows.to_csv(index=False).encode()).decode()
-        link = f"data:text/csv;base64,{encoded}"
-        parts.append(f'<a href="{link}" download="{name}.csv">its {len(rows)} rows (CSV)</a>')
-    parts.append(f"again: <code>make item ITEM={item}</code>")
-    box = f'<p class="sources">{" · ".join(parts)}</p>'
-    for run, error in (failures or {}).items():
-        message = f"<strong>Run {run} failed</strong>, its numbers are missing: {error}"
+    box = _box(item, item, rows, f"make item ITEM={item}")
+    for name, error in (failures or {}).items():
+        message = f"<strong>{html.escape(name)} failed</strong>: {html.escape(error)}"
         box += f'<div class="admonition warning"><p>{message}</p></div>'
     return HTML(box)
+
+
+def run_sources(run: str, folder: str, rows: pd.DataFrame) -> HTML:
+    """The same box for the page of one run, whose notebook every run shares.
+
+    Args:
+        folder: where its results are, relative to the project: "results/demo".
+    """
+    return HTML(_box(f"{folder}/{run}", "run", rows, f"make rerun RUN={run}"))
+
+
+def _box(page: str, notebook: str, rows: pd.DataFrame, command: str) -> str:
+    up = "../" * (page.count("/") + 1)
+    executed = html.escape(quote(f"{up}_sources/executed/{page}.ipynb"))
+    parts = [f'Made by <a href="{executed}" download>notebooks/{notebook}.ipynb</a>']
+    if len(rows):
+        encoded = base64.b64encode(rows.to_csv(index=False).encode()).decode()
+        name = html.escape(page.rpartition("/")[2])
+        link = f'href="data:text/csv;base64,{encoded}" download="{name}.csv"'
+        parts.append(f"<a {link}>its {len(rows)} rows (CSV)</a>")
+    parts.append(f"again: <code>{html.escape(command)}</code>")
+    return f'<p class="sources">{" · ".join(parts)}</p>'
 
 
 def heading(text: str) -> HTML:
@@ -86,12 +99,6 @@ SHADES = {
     "fails": "#fcbba1",
     "contradicted": "#fcbba1",
 }
-
-
-def run_link(run: str, item: str) -> str:
-    """An HTML link from an item's page to the executed notebook of a run."""
-    up = "../" * item.count("/")
-    return f'<a href="{up}runs/{html.escape(run)}.html">{html.escape(run)}</a>'
 
 
 def absent(what: str, command: str) -> HTML:
