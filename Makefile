@@ -1,4 +1,4 @@
-# Every target sets up .venv first; nothing else is needed but Python >= 3.11, git and make.
+# Every target sets up .venv first; nothing else is needed but Python >= 3.11.4, git and make.
 PYTHON ?= python3
 PROFILE ?= profiles/local
 BIN := $(CURDIR)/.venv/bin
@@ -9,7 +9,7 @@ DATASET ?=
 .PHONY: help book test data full paper item rerun check-book pdf lock clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: data  ## runs the demo (and, where real images are, the sample) and builds the book
 	@$(SNAKEMAKE) book
@@ -27,8 +27,8 @@ full: data  ## the runs on real data at hand, hours; subsets: ITEM=ssdnet/galler
 paper: data  ## everything at the papers' settings, on GPUs; subsets as above
 	@$(SNAKEMAKE) runs --config profile=paper items=$(ITEM) dataset=$(DATASET)
 
-item: data  ## makes one page again: ITEM=ssdnet/gallery
-	@$(SNAKEMAKE) items --config items=$(ITEM)
+item: data  ## executes one page again, with the runs it lacks: ITEM=ssdnet/gallery
+	@$(SNAKEMAKE) items --forcerun item --config items=$(ITEM)
 
 rerun: data  ## reruns one number and prints both values: RUN=<run id>
 	@$(BIN)/python notebooks/rerun.py $(RUN)
@@ -37,16 +37,16 @@ check-book: book  ## loads every page in Chromium, with no network
 	@$(BIN)/python book/check.py
 
 pdf: book  ## the book as one PDF, by Chromium
-	@$(BIN)/python book/check.py --pdf
+	@PATH="$(BIN):$$PATH" python book/check.py --pdf
 
 lock: .venv/installed  ## pins again what pyproject.toml asks for
-	@$(BIN)/pip install -q uv && $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra book --extra dev --upgrade -q pyproject.toml -o requirements.lock
+	@$(BIN)/pip install -q uv && $(BIN)/uv pip compile --universal --python-version 3.11.4 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra book --extra dev --upgrade -q pyproject.toml -o requirements.lock
 
 clean:  ## removes what can be made again: pages, demo and sample results, not data, not .venv
-	rm -rf book/_build book/executed results/demo results/sample results/rerun results/.status .snakemake
+	rm -rf book/_build book/executed results/demo results/sample results/rerun
 
 .venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "anomlib needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "anomlib needs Python 3.11.4 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps -e .

@@ -6,6 +6,10 @@
 #   snakemake items --config items=compare                                     single pages
 
 import json
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 
 from anomlib import datasets, experiments, results
 from anomlib.assets import data_root, source_root
@@ -28,18 +32,27 @@ def chosen(item):
     return any(item == name or item.startswith(f"{name}/") for name in WANTED)
 
 
+def shows_all(item):
+    """Whether a page shows the rows of all items."""
+    return ITEMS[item].get("reads") == "all"
+
+
 unknown = [name for name in WANTED if not any(i == name or i.startswith(f"{name}/") for i in ITEMS)]
 if unknown or not set(PROFILES) <= set(experiments.PROFILES):
-    sys.exit(f"no item {unknown} or profile {PROFILES}; items are: {', '.join(ITEMS)}")
+    sys.exit(
+        f"no item {unknown} or profile {PROFILES}; items are: {', '.join(ITEMS)} (a paper that is"
+        " not among them has its printed numbers and claims here, but no runs yet)"
+    )
 
 # ---- data
 
 # Datasets whose originals are at hand. The stamp of each holds the hashes of what was arranged, so
 # that runs start anew exactly when an image changes.
-ORIGINALS = {name: f"datasets/{name}" for name in ("mtd", "mvtec", "dtd")} | {"weights": "weights"}
+ORIGINALS = {"mtd": "datasets/mtd*", "mvtec": "datasets/mvtec*", "dtd": "datasets/dtd"}
+ORIGINALS |= {"weights": "weights"}
 SCRIPTS = ["textures", "elpv"]  # one is computed, the other comes with its package
 if source_root():
-    SCRIPTS += [name for name, path in ORIGINALS.items() if (source_root() / path).exists()]
+    SCRIPTS += [name for name, path in ORIGINALS.items() if any(source_root().glob(path))]
 
 
 def stamp(dataset):
@@ -48,7 +61,9 @@ def stamp(dataset):
 
 rule arrange:
     input:
-        script="data_scripts/{dataset}.py",
+        "data_scripts/{dataset}.py",
+        "data_scripts/layout.py",
+        sorted(map(str, Path("data_scripts/splits").glob("*.txt"))),
     output:
         named(ROOT / ".arranged" / "{dataset}.txt"),
     params:
@@ -57,8 +72,9 @@ rule arrange:
     wildcard_constraints:
         dataset="|".join(SCRIPTS),
     shell:
-        "{PYTHON} {input.script} --root '{ROOT}' && cat /dev/null $(find '{ROOT}' -path"
-        " '{ROOT}/{wildcards.dataset}*/*/manifest.json' | sort) > {output}"
+        "{PYTHON} {input[0]} --root '{ROOT}' && find '{ROOT}' -path"
+        " '{ROOT}/{wildcards.dataset}*/*/manifest.json' -print0 | sort -z"
+        " | xargs -0 cat /dev/null > {output:q}"
 
 
 rule data:
@@ -76,8 +92,9 @@ def at_hand(run):
 
 # (folder of the results, run id) -> run
 RUNS, SKIPPED = {}, set()
+NEEDED = ITEMS if any(map(shows_all, filter(chosen, ITEMS))) else list(filter(chosen, ITEMS))
 for profile in PROFILES:
-    for item in filter(chosen, ITEMS):
+    for item in NEEDED if profile in ("demo", "sample") else filter(chosen, ITEMS):
         for run in experiments.runs_of(ITEMS[item], profile):
             if run.dataset.startswith(str(config.get("dataset") or "")):
                 if at_hand(run):
@@ -95,18 +112,18 @@ def status(folder, run):
 def tidy():
     """What failed last time is tried again; what no item asks for any more is taken away."""
     for path in Path("results").glob("**/.status/**/*.json"):
-        if not json.loads(path.read_text() or '{"ok": false}')["ok"]:
+        if not json.loads(path.read_text())["ok"]:
             path.unlink()
     for profile in ("demo", "sample"):
         known = experiments.ids(profile)
-        for top in (Path("results", profile), Path("book/executed/results", profile)):
+        tops = [Path("results", profile, name) for name in ("metrics", "images", "runs", "maps")]
+        for top in (*tops, Path("book/executed/results", profile)):
             for path in top.rglob("*.*"):
-                made = path.suffix in (".csv", ".json", ".npz", ".ipynb") and "items" not in path.parts
-                if made and path.stem not in known:
+                if path.is_file() and path.stem not in known:
                     path.unlink()
 
 
-if workflow.is_main_process:
+if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
     tidy()
 
 
@@ -119,8 +136,13 @@ def run_inputs(wildcards):
 
 def run_parameters(wildcards):
     run = RUNS[wildcards.folder, wildcards.run]
-    settings = dict(settings=run.settings, seed=run.seed, results_dir=wildcards.folder)
-    return json.dumps(dict(method=run.method, dataset=run.dataset, category=run.category) | settings)
+    names = ("method", "settings", "dataset", "category", "seed")
+    parameters = {name: getattr(run, name) for name in names}
+    return json.dumps(parameters | {"results_dir": wildcards.folder})
+
+
+localrules:
+    arrange, data, runs, item, items, html, book,
 
 
 rule run:
@@ -153,7 +175,7 @@ rule runs:
 
 def item_runs(item):
     """The runs whose rows an item shows: its own, or all where it shows everything."""
-    sources = ITEMS.values() if ITEMS[item].get("reads") == "all" else [ITEMS[item]]
+    sources = ITEMS.values() if shows_all(item) else [ITEMS[item]]
     wanted = {run.id for i in sources for p in PROFILES for run in experiments.runs_of(i, p)}
     return [status(*key) for key in RUNS if key[1] in wanted]
 

@@ -45,9 +45,10 @@ DATASETS = {
 }
 # Datasets with image labels only, so that a missing `ground_truth` is not an error
 WITHOUT_MASKS = ("elpv",)
-# Images become squares. The papers' code mixes this rule with bilinear without antialiasing; the
-# metrics page of the book shows what the difference moves. Masks: nearest neighbour.
-RESIZE = "bilinear, antialiased"
+# Images become squares by this rule; `+plain` leaves the antialiasing out, as much of the papers'
+# code does, and the metrics page of the book shows what that moves. Masks: nearest neighbour.
+RESIZE: dict[str, Any] = {"mode": "bilinear", "antialias": True}
+SCRIPTED = ("textures", "elpv", "mtd", "mvtec")  # those that `make data` can arrange
 FLAGS = ("sample", "plain")
 NUMBERS = {"size": int, "first": int, "noise": float, "missing": float, "nseed": int}
 LIMITS = {"size": (1, 2**14), "first": (1, 2**30), "noise": (0, 1), "missing": (0, 1)}
@@ -84,12 +85,12 @@ def load(
             f"no training image in {folder / 'train' / 'good'}: put defect-free images there"
         )
     kinds = [p.parent.name for p in test]
-    antialias = "plain" not in variants
+    rule = RESIZE | {"antialias": False} if "plain" in variants else RESIZE
     data = Dataset(
         name=canonical(base, variants),
         category=category,
-        train=torch.stack([read_image(p, side, antialias) for p in train]),
-        test=torch.stack([read_image(p, side, antialias) for p in test]),
+        train=torch.stack([read_image(p, side, rule) for p in train]),
+        test=torch.stack([read_image(p, side, rule) for p in test]),
         labels=torch.tensor([kind != "good" for kind in kinds]),
         masks=_masks(folder, test, side, optional=base in (*WITHOUT_MASKS, "folder")),
         paths=[f"{p.parent.name}/{p.name}" for p in test],
@@ -133,7 +134,7 @@ def canonical(base: str, variants: dict[str, Any]) -> str:
     idle = {"size": DATASETS[base], "noise": 0.0, "missing": 0.0, "nseed": 0}
     flags = [key for key in FLAGS if key in variants]
     numbers = [k for k in NUMBERS if k in variants and variants[k] != idle.get(k)]
-    return "+".join([base, *flags, *(f"{key}={variants[key]:g}" for key in numbers)])
+    return "+".join([base, *flags, *(f"{key}={variants[key]!r}" for key in numbers)])
 
 
 def categories(dataset: str, root: Path | str | None = None) -> list[str]:
@@ -161,7 +162,9 @@ def _folder_name(base: str, variants: dict[str, Any]) -> str:
 # ---- files
 
 
-def read_image(path: Path, size: int, antialias: bool = True) -> Float[Tensor, "3 {size} {size}"]:
+def read_image(
+    path: Path, size: int, rule: dict[str, Any] = RESIZE
+) -> Float[Tensor, "3 {size} {size}"]:
     """Reads an image of any size, grey or colour, 8 or 16 bits, as RGB in [0, 1].
 
     Raises:
@@ -170,7 +173,7 @@ def read_image(path: Path, size: int, antialias: bool = True) -> Float[Tensor, "
     pixels = _pixels(path).astype(np.float32)  # (h, w, 3), in [0, 1]
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     if image.shape[-2:] != (size, size):
-        image = F.interpolate(image, (size, size), mode="bilinear", antialias=antialias)
+        image = F.interpolate(image, (size, size), **rule)
     return image[0].clamp(0, 1).contiguous()
 
 
@@ -182,8 +185,7 @@ def read_mask(path: Path, size: int, like: Path) -> Bool[Tensor, "{size} {size}"
     """
     mask = (_open(path) > 0).astype(np.uint8)
     mask = mask if mask.ndim == 2 else mask.max(axis=2)
-    with Image.open(like) as image:
-        height, width = image.height, image.width
+    height, width = _open(like).shape[:2]  # upright, as the image is loaded
     if mask.shape != (height, width):
         raise ValueError(
             f"mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels but its image {like} is "
@@ -234,9 +236,9 @@ def _category_folder(root: Path, base: str, variants: dict[str, Any], category: 
     if not known:
         at_hand = [n for n in (base, f"{base}+sample") if n != name and categories(n, root)]
         hint = f"; at hand is {at_hand[0]!r}" if at_hand else ""
-        command = f"put your images into {root / base}/<category>/{{train/good,test/<kind>}}"
-        if base != "folder":
-            command = f"run `make data` (see data_scripts/README.md for {base})"
+        command = f"put its images into {root / base}/<category>/{{train/good,test/<kind>}}"
+        if base in SCRIPTED:
+            command = f"run `make data` (data_scripts/README.md says what {base} needs)"
         raise FileNotFoundError(f"no dataset {name!r} in {root}: {command}{hint}")
     if category not in known:
         raise ValueError(f"{name} has no category {category!r}; it has: {', '.join(known)}")

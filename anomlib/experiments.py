@@ -67,7 +67,7 @@ def runs_of(item: dict[str, Any], profile: str) -> list[Run]:
 
 
 def _expand(entry: dict[str, Any]) -> list[Run]:
-    unknown = set(entry) - set(KEY)
+    unknown = set(entry) - set(KEY) | {"trained_on"} & set(entry)  # run.ipynb trains on its own
     missing = {"method", "dataset", "category"} - set(entry)
     if unknown or missing:
         raise ValueError(f"{entry}: unknown fields {sorted(unknown)}, missing {sorted(missing)}")
@@ -106,6 +106,9 @@ def closure(method: str) -> list[Path]:
 
 def _imports(path: Path) -> list[Path]:
     nodes = ast.walk(ast.parse(path.read_text()))
-    relative = [n for n in nodes if isinstance(n, ast.ImportFrom) and n.level and n.module]
-    modules = [path.parents[n.level - 1] / f"{n.module}.py" for n in relative]
+    modules = []
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            modules += [path.parents[node.level - 1] / f"{name}.py" for name in names]
     return [p for p in modules if p.is_file()]

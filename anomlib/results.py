@@ -24,6 +24,10 @@ from .metrics import (
 )
 
 COLUMNS = [*KEY, "metric", "value"]
+# What pages read of the run records, so that an empty folder is an empty table
+RECORD = ["run", "profile", "key.method", "key.dataset", "seconds.fit", "seconds.map"]
+RECORD += ["peak_memory_mb", "machine.cpu", "machine.cores", "machine.device"]
+RECORD += ["versions.torch", "code.commit", "code.dirty"]
 UNITS = {"percent": 0.01, "fraction": 1.0}  # what a printed value is multiplied with
 
 # ---- from maps to tables
@@ -46,7 +50,8 @@ def evaluate(method: Method, data: Dataset, maps: Maps, trained_on: str = "own")
     values |= method.diagnostics(data.test, maps)
     settings = method.departures(data.name, data.category)
     run = (slug(method), settings, trained_on, data.name, data.category, method.seed)
-    return pd.DataFrame([(*run, name, value) for name, value in values.items()], columns=COLUMNS)
+    rows = pd.DataFrame([(*run, *item) for item in values.items()], columns=COLUMNS)
+    return rows.dropna(subset="value", ignore_index=True)
 
 
 def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
@@ -86,7 +91,7 @@ class Reserved:
 
     run: Run
     folder: Path
-    lock: IO[str]  # held until the process ends
+    lock: IO[str]  # held until the results are saved, or the process ends
 
     def path(self, table: str, suffix: str) -> Path:
         """`<folder>/<table>/<dataset>/<run id><suffix>`."""
@@ -102,10 +107,10 @@ def reserve(run: Run, folder: Path | str) -> Reserved:
     """
     folder = Path(folder)
     path = folder / ".locks" / f"{run.id}.lock"
+    probe = path.with_name(f"{path.stem}.{os.getpid()}.probe")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path.with_suffix(".probe"), b"writable?")
-        path.with_suffix(".probe").unlink()
+        write_whole(probe, b"writable?")
+        probe.unlink()
         lock = path.open("a")
     except OSError as error:
         raise OSError(f"cannot write results into {folder} ({error}): choose another") from error
@@ -139,16 +144,17 @@ def save(
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **maps)
         write_whole(reserved.path("maps", ".npz"), buffer.getvalue())
-    write_whole(reserved.path("images", ".csv"), _csv(images))
+    write_whole(reserved.path("images", ".csv"), _csv(images, "%.6g"))  # scores may be tiny
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
     write_whole(reserved.path("runs", ".json"), text.encode())
     target = reserved.path("metrics", ".csv")
     write_whole(target, _csv(rows))
+    reserved.lock.close()
     return target
 
 
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n").encode()
+def _csv(table: pd.DataFrame, digits: str = "%.6f") -> bytes:
+    return table.to_csv(index=False, float_format=digits, lineterminator="\n").encode()
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -188,18 +194,13 @@ def load(root: Path | str | None = None) -> pd.DataFrame:
 _TYPES: dict[str, Any] = {name: str for name in COLUMNS} | {"seed": int, "value": float}
 
 
-def load_images(root: Path | str | None = None) -> pd.DataFrame:
-    """The lines per image of all runs, with columns `run` and `profile`."""
-    tables = _read_all(root, "images", lambda p: pd.read_csv(p).assign(run=p.stem))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-
-
 def load_records(root: Path | str | None = None) -> pd.DataFrame:
     """One line per run: its key, seconds, memory, machine, data hash, with the `profile`."""
     tables = _read_all(
         root, "runs", lambda p: pd.json_normalize(json.loads(p.read_text()), max_level=1)
     )
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    none = pd.DataFrame(columns=RECORD)
+    return pd.concat(tables, ignore_index=True) if tables else none
 
 
 def _read_all(
@@ -315,7 +316,7 @@ def beside(rows: pd.DataFrame, printed: pd.DataFrame, metrics: dict[str, str]) -
     cells = cells.assign(printed=cells["value"] * cells["unit"].map(UNITS))
     cells = cells[["dataset", "category", "method", "metric", "printed", "note"]]
     ours = rows[rows["metric"].isin(metrics)].assign(
-        printed_dataset=rows["dataset"].str.partition("+")[0],
+        printed_dataset=rows["dataset"].astype(str).str.split("+").str[0],
         printed_metric=rows["metric"].map(metrics),
     )
     joined = ours.merge(

@@ -7,17 +7,27 @@ import os
 import shutil
 import sys
 import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 PROJECT = Path(__file__).parents[1]
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp"}
 
 
 def arguments(what: str, name: str, source: Path | None = None) -> argparse.Namespace:
-    """The two options of every script: where the originals are and where the layout goes."""
-    if source is None and os.environ.get("ANOMLIB_SOURCE"):
-        source = Path(os.environ["ANOMLIB_SOURCE"], name)
+    """The two options of every script: where the originals are and where the layout goes.
+
+    Args:
+        name: where the originals are below `$ANOMLIB_SOURCE`; an archive of that name will do.
+        source: where they are if that variable and --source are silent.
+    """
+    if os.environ.get("ANOMLIB_SOURCE"):
+        found = sorted(Path(os.environ["ANOMLIB_SOURCE"]).glob(f"{name}*"))
+        source = found[0] if found else source
     parser = argparse.ArgumentParser(
         description=what, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,16 +52,33 @@ def images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGES)
 
 
-def unpack(archive: Path, sha256: str, into: Path) -> Path:
-    """Extracts a tar archive after checking its hash; links and paths outside are refused."""
-    with archive.open("rb") as file:
+@contextmanager
+def folder_of(source: Path, holds: str, sha256: str | None = None) -> Iterator[Path]:
+    """The folder that holds `holds`: the source itself, or an archive, unpacked for a while.
+
+    Args:
+        sha256: the archive's hash where it has an official one; links and paths that lead
+            outside are refused in any case.
+    """
+    if source.is_dir():
+        yield source
+        return
+    with source.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        stop(f"{archive} has sha256 {found}, not {sha256}: download it again")
-    shutil.rmtree(into, ignore_errors=True)
-    with tarfile.open(archive) as tar:
-        tar.extractall(into, filter="data")
-    return into
+    if sha256 and found != sha256:
+        stop(f"{source} has sha256 {found}, not {sha256}: download it again")
+    safe: dict[str, Any] = (
+        {} if zipfile.is_zipfile(source) else {"filter": "data"}
+    )  # zip is safe by itself
+    with tempfile.TemporaryDirectory() as top:
+        try:
+            shutil.unpack_archive(source, top, **safe)
+        except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+            stop(f"cannot unpack {source} ({error}): download it again")
+        places = sorted(Path(top).rglob(holds))
+        if not places:
+            stop(f"{source} holds no {holds}")
+        yield places[0].parent
 
 
 def place(original: Path, target: Path) -> None:

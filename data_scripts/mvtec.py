@@ -7,7 +7,9 @@ category with all its official images becomes mvtec/<category>; one with fewer b
 mvtec+sample/<category>, so that no number of a part is ever read as one of the whole.
 """
 
-from layout import arguments, mvtec_layout, stop, unpack, write_category
+from pathlib import Path
+
+from layout import arguments, folder_of, mvtec_layout, stop, write_category
 
 SHA256 = "cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d"
 # category: (training images, test images); 3629 and 1725 in all
@@ -32,9 +34,12 @@ COUNTS = {
 
 def main() -> None:
     options = arguments(__doc__ or "", "datasets/mvtec")
-    folder = options.source
-    if folder.is_file():
-        folder = unpack(folder, SHA256, options.root / ".mvtec.unpacked")
+    with folder_of(options.source, "bottle", SHA256) as folder:
+        arrange(folder, options.root)
+
+
+def arrange(folder: Path, root: Path) -> None:
+    """Writes every category of MVTec AD that a folder holds."""
     found = [name for name in COUNTS if (folder / name).is_dir()]
     if not found:
         stop(f"{folder} holds none of the categories {', '.join(COUNTS)}")
@@ -43,7 +48,7 @@ def main() -> None:
         counts = tuple(sum(n.startswith(part) for n in files) for part in ("train/", "test/"))
         complete = counts == COUNTS[category]
         dataset = "mvtec" if complete else "mvtec+sample"
-        write_category(options.root, dataset, category, files, complete)
+        write_category(root, dataset, category, files, complete)
         if not complete:
             print(f"  official set: {COUNTS[category]} training and test images, here {counts}")
 

@@ -2,8 +2,7 @@
 
     python notebooks/execute.py NOTEBOOK OUTPUT ['{"seed": 1}'] [--status FILE]
 
-With --status the outcome goes into that file as JSON and the exit status is 0, so that one failing
-run does not keep the others from the book; without, a failure is exit status 1.
+With --status the outcome goes into that file and the exit status is 0: others go on.
 """
 
 import argparse
@@ -11,52 +10,31 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import papermill
 from ipc_kernel import IPCKernelManager
-from papermill.exceptions import PapermillExecutionError
+from nbclient.exceptions import DeadKernelError
+from parameters import checked
 
 PROJECT = Path(__file__).parents[1]
-TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "dict": dict, "list": list}
-LIMIT = 6 * 3600  # seconds for one cell
+# One thread: two runs go side by side, and sums keep their order. CUDA asks for the last one.
+FIXED = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
-def checked(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, if the notebook has each of them with that type; papermill only warns."""
-    known = {k: v["inferred_type_name"] for k, v in papermill.inspect_notebook(notebook).items()}
-    listed = ", ".join(f"{name}: {kind}" for name, kind in known.items())
-    for name, value in parameters.items():
-        kind = TYPES.get(known.get(name, ""))
-        mistyped = kind and (
-            not isinstance(value, kind) or (type(value) is bool) != (kind is bool)
-        )
-        if name not in known or mistyped:
-            what = f"{value!r} for {name}" if mistyped else f"no parameter {name!r}"
-            raise ValueError(f"{notebook.name} takes {listed}; got {what}")
-    return parameters
-
-
-def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
-    """Runs the notebook in the project's folder, with one thread, and one retry at the start."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"  # two runs go side by side, and sums keep their order
+def execute(notebook: Path, output: Path, parameters: dict, tries: int = 2) -> None:
+    """Runs the notebook in the project's folder; tries once more if its kernel does not start."""
+    os.environ.update(FIXED)
     output.parent.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = dict(
-        kernel_manager_class=IPCKernelManager,
-        cwd=PROJECT,
-        progress_bar=False,
-        start_timeout=180,
-        execution_timeout=LIMIT,
-    )
-    for attempt in (1, 2):
-        try:
-            papermill.execute_notebook(notebook, output, parameters, **options)
-            return
-        except RuntimeError as error:  # the kernel did not start; a failing cell is another type
-            if attempt == 2:
-                raise
-            print(f"{notebook.name}: {error}; once more", file=sys.stderr)
+    how: dict = {"kernel_manager_class": IPCKernelManager, "cwd": PROJECT, "progress_bar": False}
+    how |= {"start_timeout": 180, "execution_timeout": 6 * 3600}  # seconds
+    try:
+        papermill.execute_notebook(notebook, output, parameters, **how)
+    except DeadKernelError:  # it died in the middle, of memory say: again would be the same
+        raise
+    except RuntimeError:  # it did not start; a failing cell is another type
+        if tries == 1:
+            raise
+        execute(notebook, output, parameters, tries - 1)
 
 
 def main() -> int:
@@ -69,15 +47,15 @@ def main() -> int:
     error = None
     try:
         execute(options.notebook, options.output, checked(options.notebook, options.parameters))
-    except PapermillExecutionError as failure:
-        error = f"{failure.ename}: {failure.evalue}"
-    except (ValueError, OSError, RuntimeError) as failure:
-        error = f"{type(failure).__name__}: {failure}"
-    if error:
+    except Exception as failure:  # a cell, a kernel or a notebook: a dozen types
+        kind = getattr(failure, "ename", type(failure).__name__)
+        error = f"{kind}: {getattr(failure, 'evalue', failure)}"
         print(f"{options.output.name}: {error}", file=sys.stderr)
     if options.status:
-        options.status.parent.mkdir(parents=True, exist_ok=True)
-        options.status.write_text(json.dumps({"ok": error is None, "error": error}) + "\n")
+        partial = options.status.with_suffix(".partial")
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps({"ok": error is None, "error": error}))
+        partial.replace(options.status)
     return 1 if error and not options.status else 0
 
 

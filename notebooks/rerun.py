@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from execute import checked, execute
+from execute import execute
+from papermill.exceptions import PapermillExecutionError
+from parameters import checked
 
 from anomlib import results
 from anomlib.assets import PROJECT
@@ -19,8 +21,9 @@ KEYS = ("method", "settings", "dataset", "category", "seed")
 
 def main() -> int:
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    found = sorted((PROJECT / "results").rglob("runs/**/*.json"), reverse=True)
-    records = {path.stem: path for path in found if AGAIN not in path.parents}
+    tops = ("results/demo", "results/sample", "results")  # committed ones last, so they win
+    found = [path for top in tops for path in (PROJECT / top / "runs").rglob("*.json")]
+    records = {path.stem: path for path in found}
     if wanted not in records:
         known = "\n  ".join(sorted(records)) or "none: `make book` makes the first ones"
         print(f"no run {wanted!r}; known runs are\n  {known}", file=sys.stderr)
@@ -28,7 +31,11 @@ def main() -> int:
     record = json.loads(records[wanted].read_text())
     parameters = {key: record["key"][key] for key in KEYS} | {"results_dir": str(AGAIN)}
     notebook = Path(__file__).parent / "run.ipynb"
-    execute(notebook, AGAIN / f"{wanted}.ipynb", checked(notebook, parameters))
+    try:
+        execute(notebook, AGAIN / f"{wanted}.ipynb", checked(notebook, parameters))
+    except PapermillExecutionError as failure:
+        print(f"{wanted}: {failure.ename}: {failure.evalue}", file=sys.stderr)
+        return 1
     place = ("metrics", record["key"]["dataset"], f"{wanted}.csv")
     folder = records[wanted].parents[2]
     mine, yours = (pd.read_csv(Path(f, *place)) for f in (folder, AGAIN))

@@ -183,5 +183,5 @@ def test_unknown_category_lists_the_known_ones(layout):
 def test_missing_dataset_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match="run `make data`"):
         datasets.load("mvtec", "grid", root=tmp_path)
-    with pytest.raises(FileNotFoundError, match="put your images into"):
+    with pytest.raises(FileNotFoundError, match="put its images into"):
         datasets.load("folder", "cups", root=tmp_path)

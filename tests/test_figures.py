@@ -43,7 +43,8 @@ def test_the_shortcut_of_the_metrics_page_starts_where_the_exact_value_is():
     masks[0, 5:15, 5:15] = masks[1, 20:24, 8:30] = True
     maps = 0.6 * torch.rand(3, 40, 40, generator=generator) + 0.4 * masks
     exact, spaced = (
-        line.get_ydata() for line in common.threshold_figure(maps, masks, 12).axes[0].lines
+        np.asarray(line.get_ydata())
+        for line in common.threshold_figure(maps, masks, 12).axes[0].lines
     )
     assert np.ptp(exact) < 1e-9
     assert abs(spaced[0] - exact[0]) < 0.02 and abs(spaced[-1] - exact[-1]) > 0.05
@@ -81,13 +82,13 @@ def test_the_resize_table_sets_twins_side_by_side():
 
 def test_a_box_links_notebook_rows_and_command():
     table = rows(("a", "paper", "d", "c", 0, "pixel_ap", 0.25, "full"))
-    box = page.sources("ssdnet/gallery", table, {"run-1": "ValueError: <bad> image"}).data
+    box = page.sources("ssdnet/gallery", table, {"run-1": "ValueError: <bad> image"}).data or ""
     assert 'href="../../_sources/executed/ssdnet/gallery.ipynb"' in box
     assert "make item ITEM=ssdnet/gallery" in box
     assert "run-1 failed" in box and "&lt;bad&gt;" in box
     encoded = box.partition("base64,")[2].partition('"')[0]
     assert base64.b64decode(encoded).decode() == table.to_csv(index=False)
-    run = page.run_sources("a-d+x=1-c", "results/demo", table).data
+    run = page.run_sources("a-d+x=1-c", "results/demo", table).data or ""
     assert "make rerun RUN=a-d+x=1-c" in run and "%2Bx%3D1" in run
 
 

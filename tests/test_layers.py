@@ -35,6 +35,10 @@ def names(path: Path) -> list[ast.ImportFrom]:
 def test_layers(path):
     parts = path.relative_to(PACKAGE).parts
     layer, up = parts[0].removesuffix(".py"), len(parts)
+    absolute = [
+        n.module for n in names(path) if not n.level and str(n.module).startswith("anomlib")
+    ]
+    assert not absolute  # they would pass the lines below unseen
     siblings = {n.module for n in names(path) if 0 < n.level < up}
     assert siblings <= BUILDS_ON.get(path.stem, set())
     assert {n.module for n in names(path) if n.level == up} <= ALLOWED[layer]

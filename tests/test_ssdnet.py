@@ -96,7 +96,7 @@ def test_settings_reach_the_training(toy):
     ]:
         assert not torch.equal(first, maps(**{name: value})), name
     several = [maps(resolutions=(3, 9), aggregate=a) for a in ("max", "min", "mean")]
-    assert (several[0] >= several[1] - 1e-6).all() or not torch.equal(several[0], several[1])
+    assert not torch.equal(several[0], several[1]) and not torch.equal(several[1], several[2])
 
 
 def test_missing_pixels_are_filled_by_what_surrounds_them(toy):
@@ -106,7 +106,9 @@ def test_missing_pixels_are_filled_by_what_surrounds_them(toy):
     method = SSDnet(epochs=100, widths=(8, 16), skip=0, resolutions=(5,))
     observed = image.isfinite().all(dim=1)
     filled = method._reconstruct(image.nan_to_num(0.0), observed)
-    assert (filled[:, :, 12:16, 12:16] - 0.7).abs().mean() < 0.2  # far from the 0 it was given
+    assert (
+        filled[:, :, 12:16, 12:16] - 0.7
+    ).abs().mean() < 0.1  # an untrained network says 0.5, the hole was given 0
 
 
 def test_what_cannot_be_done_is_said(toy):

@@ -36,7 +36,7 @@ def otsu(scores: np.ndarray) -> np.ndarray:
     )
 
 
-def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Figure:
+def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Picture:
     """Chosen test images: image with mask contour, heat map with mask contour, Otsu's mask."""
     columns: Columns = {}
     for i in chosen:
@@ -48,7 +48,7 @@ def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Figure:
 
 def gallery(
     image: np.ndarray, mask: np.ndarray | None, maps: dict[str, np.ndarray], title: str
-) -> Figure:
+) -> Picture:
     """One image beside the maps and Otsu masks of several methods."""
     columns: Columns = {title: [(image, None), (image if mask is None else mask, None)]}
     for method, scores in maps.items():
@@ -61,7 +61,7 @@ def to_numpy(data: Dataset, i: int) -> np.ndarray:
     return data.test[i].permute(1, 2, 0).nan_to_num(0).cpu().numpy()
 
 
-def grid(columns: Columns, names: list[str]) -> Figure:
+def grid(columns: Columns, names: list[str]) -> Picture:
     """A column per title; each cell is an image or a map, with the contour of a mask or none."""
     width = 1.7
     figure = Picture(figsize=(width * len(columns) + 0.3, width * len(names) + 0.4), dpi=110)
@@ -80,7 +80,7 @@ def grid(columns: Columns, names: list[str]) -> Figure:
     return figure
 
 
-def contact_sheet(data: Dataset, per_kind: int) -> Figure:
+def contact_sheet(data: Dataset, per_kind: int) -> Picture:
     """The first test images of each kind, with the outline of their masks."""
     kinds: dict[str, list[int]] = {}
     for i, path in enumerate(data.paths):
@@ -94,12 +94,19 @@ def contact_sheet(data: Dataset, per_kind: int) -> Figure:
 
 
 def table(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Mean over seeds of one metric: a line per dataset and category, a column per method."""
-    chosen = rows[rows["metric"] == metric].assign(
-        method=rows["method"] + rows["settings"].map(lambda s: "" if s == "paper" else " *")
-    )
-    by = ["profile", "dataset", "category"]
-    cells = chosen.groupby([*by, "method"], sort=False)["value"].mean().unstack("method")
+    """Mean over seeds of one metric: a line per dataset and category, a column per method.
+
+    A star marks settings that depart from the paper; a method's second and further ones in the
+    table have two and more stars, so that different settings are never averaged.
+    """
+    chosen = rows[rows["metric"] == metric]
+    kinds = chosen[["method", "settings"]].drop_duplicates()
+    departing = kinds[kinds["settings"] != "paper"]
+    stars = (departing.groupby("method").cumcount() + 1).map(lambda n: " " + "*" * n)
+    names = kinds.assign(column=kinds["method"] + stars.reindex(kinds.index).fillna(""))
+    chosen = chosen.merge(names, on=["method", "settings"])
+    by = ["profile", "dataset", "category", "column"]
+    cells = chosen.groupby(by, sort=False)["value"].mean().unstack("column")
     return cells.rename_axis(columns=None)
 
 
@@ -110,7 +117,7 @@ def shaded(cells: pd.DataFrame, low: float = 0.5, high: float = 1.0) -> object:
     return style.highlight_null("transparent")
 
 
-def by_dataset(rows: pd.DataFrame, metric: str) -> Figure:
+def by_dataset(rows: pd.DataFrame, metric: str) -> Picture:
     """One dot per category and seed, a colour per method, a panel per dataset."""
     chosen = rows[rows["metric"] == metric]
     names = list(dict.fromkeys(chosen["profile"] + ": " + chosen["dataset"]))
@@ -128,7 +135,7 @@ def by_dataset(rows: pd.DataFrame, metric: str) -> Figure:
     return figure
 
 
-def threshold_figure(maps: Maps, masks: Masks, most: int) -> Figure:
+def threshold_figure(maps: Maps, masks: Masks, most: int) -> Picture:
     """AU-PRO of S^p over p: exact, and with 200 thresholds equally spaced in the score."""
     powers = list(range(1, most + 1))
     scores = (maps / maps.max()).double()
@@ -178,9 +185,9 @@ def pooled_or_mean(rows: pd.DataFrame) -> pd.DataFrame:
     """Pooled pixel AUROC and AP beside their means over images, per method and dataset."""
     names = ["pixel_auroc", "mean_image_pixel_auroc", "pixel_ap", "mean_image_pixel_ap"]
     chosen = rows[rows["metric"].isin(names)]
-    by = ["profile", "dataset", "method"]
+    by = ["profile", "dataset", "method", "settings"]
     means = chosen.groupby([*by, "metric"], sort=False)["value"].mean().unstack("metric")
-    return means[names].rename_axis(columns=None).round(3)
+    return means.reindex(columns=names).rename_axis(columns=None).round(3)
 
 
 def reading(rows: pd.DataFrame, images: pd.DataFrame, seconds: dict[str, float]) -> Markdown:

@@ -7,6 +7,8 @@ Departures:
     1. The image is grey (mean of RGB) and its saliency is brought back to the image's own size.
     2. The paper prints sigma = 8 and a 64-pixel image. SSDnet compares at 256 pixels without
        saying how, so `width` and `sigma` are fields.
+    3. At the border of the spectrum the 3 x 3 mean is over the values that exist; the paper does
+       not say.
 """
 
 from dataclasses import dataclass
