@@ -15,9 +15,11 @@ def rows(*lines):
     return pd.DataFrame(lines, columns=columns).assign(trained_on="own", run="r")
 
 
-def test_a_picture_shows_itself_as_png(toy):
+def test_pictures_show_themselves(toy):
     picture = common.examples(toy, torch.rand(8, 32, 32), [0, 1])
-    assert picture._repr_png_().startswith(b"\x89PNG")
+    assert picture._repr_jpeg_().startswith(b"\xff\xd8")
+    lines = common.threshold_figure(torch.rand(8, 32, 32), toy.masks, 2)
+    assert lines._repr_png_().startswith(b"\x89PNG")
     assert [a.get_title() for a in picture.axes[:2]] == ["square/000.png", "good/001.png"]
 
 
@@ -27,7 +29,7 @@ def test_missing_pixels_and_absent_masks_can_be_drawn(toy):
     holes = toy.test.clone()
     holes[0, :, :4] = torch.nan
     data = replace(toy, test=holes, masks=None)
-    assert common.contact_sheet(data, 2)._repr_png_()
+    assert common.contact_sheet(data, 2)._repr_jpeg_()
     assert np.isfinite(common.to_numpy(data, 0)).all()
 
 

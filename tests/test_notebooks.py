@@ -111,7 +111,7 @@ def test_run(tmp_path):
     assert again.returncode == 0 and path.read_bytes() == first  # byte for byte
     executed = nbformat.read(tmp_path / "run.ipynb", as_version=4)
     outputs = [o for c in executed.cells if c.cell_type == "code" for o in c.outputs]
-    assert any("image/png" in o.get("data", {}) for o in outputs)
+    assert any("image/jpeg" in o.get("data", {}) for o in outputs)
 
 
 @pytest.mark.parametrize("item", ["quickstart", "ssdnet/gallery"])

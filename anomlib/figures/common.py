@@ -29,6 +29,15 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
+class Photo(Figure):
+    """The same for photographs and maps, whose PNG would be five times as large."""
+
+    def _repr_jpeg_(self) -> bytes:
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self).print_jpg(buffer, pil_kwargs={"quality": 85})
+        return buffer.getvalue()
+
+
 def otsu(scores: np.ndarray) -> np.ndarray:
     """Otsu's binary map of one anomaly map; a constant map has nothing above its threshold."""
     return (
@@ -36,7 +45,7 @@ def otsu(scores: np.ndarray) -> np.ndarray:
     )
 
 
-def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Picture:
+def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Photo:
     """Chosen test images: image with mask contour, heat map with mask contour, Otsu's mask."""
     columns: Columns = {}
     for i in chosen:
@@ -48,7 +57,7 @@ def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Picture:
 
 def gallery(
     image: np.ndarray, mask: np.ndarray | None, maps: dict[str, np.ndarray], title: str
-) -> Picture:
+) -> Photo:
     """One image beside the maps and Otsu masks of several methods."""
     columns: Columns = {title: [(image, None), (image if mask is None else mask, None)]}
     for method, scores in maps.items():
@@ -61,10 +70,10 @@ def to_numpy(data: Dataset, i: int) -> np.ndarray:
     return data.test[i].permute(1, 2, 0).nan_to_num(0).cpu().numpy()
 
 
-def grid(columns: Columns, names: list[str]) -> Picture:
+def grid(columns: Columns, names: list[str]) -> Photo:
     """A column per title; each cell is an image or a map, with the contour of a mask or none."""
     width = 1.7
-    figure = Picture(figsize=(width * len(columns) + 0.3, width * len(names) + 0.4), dpi=110)
+    figure = Photo(figsize=(width * len(columns) + 0.3, width * len(names) + 0.4), dpi=110)
     axes = figure.subplots(len(names), len(columns), squeeze=False)
     for j, (title, cells) in enumerate(columns.items()):
         axes[0, j].set_title(title, fontsize=7)
@@ -80,7 +89,7 @@ def grid(columns: Columns, names: list[str]) -> Picture:
     return figure
 
 
-def contact_sheet(data: Dataset, per_kind: int) -> Picture:
+def contact_sheet(data: Dataset, per_kind: int) -> Photo:
     """The first test images of each kind, with the outline of their masks."""
     kinds: dict[str, list[int]] = {}
     for i, path in enumerate(data.paths):
