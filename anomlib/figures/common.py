@@ -34,7 +34,7 @@ class Photo(Figure):
 
     def _repr_jpeg_(self) -> bytes:
         buffer = io.BytesIO()
-        FigureCanvasAgg(self).print_jpg(buffer, pil_kwargs={"quality": 85})
+        FigureCanvasAgg(self).print_jpg(buffer, pil_kwargs={"quality": 70})
         return buffer.getvalue()
 
 
@@ -73,7 +73,7 @@ def to_numpy(data: Dataset, i: int) -> np.ndarray:
 def grid(columns: Columns, names: list[str]) -> Photo:
     """A column per title; each cell is an image or a map, with the contour of a mask or none."""
     width = 1.7
-    figure = Photo(figsize=(width * len(columns) + 0.3, width * len(names) + 0.4), dpi=110)
+    figure = Photo(figsize=(width * len(columns) + 0.3, width * len(names) + 0.4), dpi=90)
     axes = figure.subplots(len(names), len(columns), squeeze=False)
     for j, (title, cells) in enumerate(columns.items()):
         axes[0, j].set_title(title, fontsize=7)
