@@ -102,20 +102,25 @@ def contact_sheet(data: Dataset, per_kind: int) -> Photo:
     return grid(columns, [f"{data.category} {i + 1}" for i in range(per_kind)])
 
 
-def table(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Mean over seeds of one metric: a line per dataset and category, a column per method.
+def starred(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with a star behind each method whose settings depart from the paper.
 
-    A star marks settings that depart from the paper; a method's second and further ones in the
-    table have two and more stars, so that different settings are never averaged.
+    A method's second and further departing settings get two and more stars, so that a mean over
+    a name is never a mean over different settings.
     """
-    chosen = rows[rows["metric"] == metric]
-    kinds = chosen[["method", "settings"]].drop_duplicates()
+    kinds = rows[["method", "settings"]].drop_duplicates()
     departing = kinds[kinds["settings"] != "paper"]
     stars = (departing.groupby("method").cumcount() + 1).map(lambda n: " " + "*" * n)
-    names = kinds.assign(column=kinds["method"] + stars.reindex(kinds.index).fillna(""))
-    chosen = chosen.merge(names, on=["method", "settings"])
-    by = ["profile", "dataset", "category", "column"]
-    cells = chosen.groupby(by, sort=False)["value"].mean().unstack("column")
+    names = kinds.assign(name=kinds["method"] + stars.reindex(kinds.index).fillna(""))
+    found = rows.merge(names, on=["method", "settings"])
+    return found.assign(method=found["name"]).drop(columns="name")
+
+
+def table(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Mean over seeds of one metric: a line per dataset and category, a column per method."""
+    chosen = starred(rows[rows["metric"] == metric])
+    by = ["profile", "dataset", "category", "method"]
+    cells = chosen.groupby(by, sort=False)["value"].mean().unstack("method")
     return cells.rename_axis(columns=None)
 
 
@@ -193,8 +198,8 @@ def resize_effect(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
 def pooled_or_mean(rows: pd.DataFrame) -> pd.DataFrame:
     """Pooled pixel AUROC and AP beside their means over images, per method and dataset."""
     names = ["pixel_auroc", "mean_image_pixel_auroc", "pixel_ap", "mean_image_pixel_ap"]
-    chosen = rows[rows["metric"].isin(names)]
-    by = ["profile", "dataset", "method", "settings"]
+    chosen = starred(rows[rows["metric"].isin(names)])
+    by = ["profile", "dataset", "method"]
     means = chosen.groupby([*by, "metric"], sort=False)["value"].mean().unstack("metric")
     return means.reindex(columns=names).rename_axis(columns=None).round(3)
 
