@@ -78,7 +78,7 @@ def main() -> int:
         command = ["jupyter-book", "build", source, "--builder", "singlehtml"]
         subprocess.run(command, check=True)
         target = HTML.parent / "anomlib.pdf"
-        (page,) = [p for p in book.glob("*.html")]
+        page = book / "intro.html"  # index.html only leads to it
         options = ["--virtual-time-budget=60000", f"--print-to-pdf={target}", page.as_uri()]
         subprocess.run([chromium, *FLAGS, *options], check=True, timeout=600)
         print(f"{target}: {target.stat().st_size / 2**20:.1f} MB")

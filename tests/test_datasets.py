@@ -109,16 +109,16 @@ def test_first_takes_defective_images_only(layout):
 
 
 def test_noise_and_missing_pixels(layout):
-    def test_images(name):
+    def images_of(name):
         return datasets.load(name, "cups", size=32, root=layout).test
 
-    clean, noisy, again = map(test_images, ("folder", "folder+noise=0.05", "folder+noise=0.05"))
+    clean, noisy, again = map(images_of, ("folder", "folder+noise=0.05", "folder+noise=0.05"))
     assert torch.equal(noisy, again)
     assert 0.03 < (noisy - clean).std() < 0.06 and noisy.min() >= 0 and noisy.max() <= 1
-    assert not torch.equal(noisy, test_images("folder+noise=0.05+nseed=1"))
-    one = test_images("folder+noise=0.05+first=1")
+    assert not torch.equal(noisy, images_of("folder+noise=0.05+nseed=1"))
+    one = images_of("folder+noise=0.05+first=1")
     assert torch.equal(one[0], noisy[0])  # a subset sees the same noise
-    holes = test_images("folder+missing=0.1").isnan()
+    holes = images_of("folder+missing=0.1").isnan()
     assert torch.equal(holes[:, 0], holes[:, 2])  # in all channels
     assert 0.07 < holes.float().mean() < 0.13
     clean_train = datasets.load("folder", "cups", size=32, root=layout).train
