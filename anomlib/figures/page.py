@@ -2,6 +2,7 @@
 
 import base64
 import html
+from collections import Counter
 from urllib.parse import quote
 
 import pandas as pd
@@ -107,7 +108,8 @@ def absent(what: str, command: str) -> HTML:
     return HTML(f'<div class="admonition note"><p>{text}</p></div>')
 
 
-def counts(data: Dataset) -> dict[str, int]:
+def counts(data: Dataset) -> dict[str, int | str]:
     """How many images of each kind a dataset holds; for tables of data."""
-    kinds = pd.Series([path.partition("/")[0] for path in data.paths]).value_counts()
-    return {"train": len(data.train)} | {str(k): int(v) for k, v in sorted(kinds.items())}
+    found = Counter(path.partition("/")[0] for path in data.paths)
+    kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(found.items()) if kind != "good")
+    return {"train": len(data.train), "test good": found["good"], "test defective": kinds}
