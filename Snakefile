@@ -236,7 +236,7 @@ rule html:
     output:
         "book/_build/html/index.html",
     shell:
-        "jupyter-book build book --all -W --keep-going"
+        "rm -rf book/_build && jupyter-book build book --all -W --keep-going" # no page or picture of before stays
 
 
 rule book:
