@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from anomlib import datasets, experiments, results
+from anomlib import datasets, experiments
 from anomlib.assets import data_root, source_root
 
 ROOT = data_root()
@@ -231,12 +231,10 @@ rule html:
         PAGES,
         [status(*key) for key in RUNS],
         SOURCES,
-        "README.md",
-        "CHANGELOG.md",
     output:
         "book/_build/html/index.html",
-    shell:
-        "rm -rf book/_build && jupyter-book build book --all -W --keep-going" # no page or picture of before stays
+    shell:  # from nothing, so that no page or picture of before stays
+        "rm -rf book/_build && jupyter-book build book --all -W --keep-going"
 
 
 rule book:

@@ -9,7 +9,6 @@ images: there are no masks, so there are no pixel metrics.
 """
 
 import csv
-import random
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,11 +16,6 @@ from layout import arguments, stop, write_category
 
 SPLITS = Path(__file__).parent / "splits"
 COUNTS = {"mono": (588, 369), "poly": (920, 452)}  # good, defective
-
-
-def draw(names: list[str], seed: int = 0) -> list[str]:
-    """The good test cells: 20 % of the names."""
-    return sorted(random.Random(seed).sample(sorted(names), round(0.2 * len(names))))
 
 
 def package_folder() -> Path | None:

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import shutil
 import sys
 import tarfile
@@ -79,6 +80,11 @@ def folder_of(source: Path, holds: str, sha256: str | None = None) -> Iterator[P
         if not places:
             stop(f"{source} holds no {holds}")
         yield places[0].parent
+
+
+def draw(names: list[str], seed: int = 0) -> list[str]:
+    """The good test images of a set without an official split: 20 % of the names."""
+    return sorted(random.Random(seed).sample(sorted(names), round(0.2 * len(names))))
 
 
 def place(original: Path, target: Path) -> None:

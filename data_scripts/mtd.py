@@ -9,7 +9,6 @@ split are listed in splits/. Four masks of Uneven are empty in the public copy; 
 as defective images.
 """
 
-import random
 from pathlib import Path
 
 from layout import arguments, folder_of, images, stop, write_category
@@ -17,11 +16,6 @@ from layout import arguments, folder_of, images, stop, write_category
 COUNTS = {"Free": 952, "Blowhole": 115, "Break": 85, "Crack": 57, "Fray": 32, "Uneven": 103}
 SPLITS = Path(__file__).parent / "splits"
 SAMPLE = 12  # images of each kind of defect, and 5 times as many good ones to train on
-
-
-def draw(names: list[str], seed: int) -> list[str]:
-    """The good test tiles of a split: 20 % of the names, drawn with the seed of its number."""
-    return sorted(random.Random(seed).sample(sorted(names), round(0.2 * len(names))))
 
 
 def main() -> None:

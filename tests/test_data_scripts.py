@@ -75,7 +75,7 @@ def tiles(tmp_path, monkeypatch):
     monkeypatch.setattr(mtd, "SPLITS", tmp_path)
     good = [f"Free{i}.jpg" for i in range(20)]
     for split in range(3):
-        (tmp_path / f"mtd_split{split}.txt").write_text("\n".join(mtd.draw(good, split)))
+        (tmp_path / f"mtd_split{split}.txt").write_text("\n".join(layout_.draw(good, split)))
     words = ["mtd.py", "--source", str(tmp_path / "mtd"), "--root", str(tmp_path / "data")]
     monkeypatch.setattr(sys, "argv", words)
     return tmp_path
@@ -111,7 +111,7 @@ def test_stored_splits_are_those_of_their_seeds():
     for category in ("mono", "poly"):
         good = [p.name for p, score, kind in cells if kind == category and score == 0]
         stored = (SCRIPTS / "splits" / f"elpv_{category}.txt").read_text().split()
-        assert elpv.draw(good) == stored
+        assert layout_.draw(good) == stored
 
 
 def test_elpv_has_image_labels_only():

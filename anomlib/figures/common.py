@@ -8,11 +8,10 @@ import seaborn as sns
 from IPython.display import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from scipy.ndimage import label
 from skimage.filters import threshold_otsu
 
 from ..api import Dataset, Maps, Masks
-from ..metrics import aupro
+from ..metrics import aupro, label_regions
 
 HEAT = "magma"
 # title -> cells from top to bottom: a picture or a map, and the mask to outline on it
@@ -40,9 +39,8 @@ class Photo(Figure):
 
 def otsu(scores: np.ndarray) -> np.ndarray:
     """Otsu's binary map of one anomaly map; a constant map has nothing above its threshold."""
-    return (
-        scores > threshold_otsu(scores) if scores.max() > scores.min() else scores > scores.max()
-    )
+    constant = scores.max() == scores.min()
+    return np.zeros(scores.shape, bool) if constant else scores > threshold_otsu(scores)
 
 
 def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Photo:
@@ -167,17 +165,13 @@ def threshold_figure(maps: Maps, masks: Masks, most: int) -> Picture:
 
 def _spaced_aupro(scores: np.ndarray, masks: np.ndarray, count: int = 200) -> float:
     """The shortcut, for the figure above: thresholds at equal steps from lowest to highest."""
-    touching = np.zeros((3, 3, 3))
-    touching[1] = 1  # eight neighbours, within an image
-    regions = np.zeros(masks.shape, np.int32)
-    label(masks, structure=touching, output=regions)
-    number = int(regions.max())
-    area = np.bincount(regions.ravel(), minlength=number + 1)[1:]
+    regions = label_regions(masks)
+    area = np.bincount(regions.ravel())[1:]
     rates, overlaps = [0.0], [0.0]
     for threshold in np.linspace(scores.max(), scores.min(), count):
         above = scores >= threshold
         rates.append(float((above & ~masks).sum() / (~masks).sum()))
-        hits = np.bincount(regions[above], minlength=number + 1)[1:]
+        hits = np.bincount(regions[above], minlength=len(area) + 1)[1:]
         overlaps.append(float((hits / area).mean()))
     grid_ = np.linspace(0, 0.3, 1001)
     return float(np.trapezoid(np.interp(grid_, rates, overlaps), grid_) / 0.3)
