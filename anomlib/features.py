@@ -9,12 +9,15 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from .api import Images
 from .assets import data_root, local_weights, shipped_weights
 from .ops import seeded
+
+VGG = "vgg19_features_to_relu2_2"  # torchvision's tensors up to that layer, a file of 1 MB
 
 TINY = "tiny"  # a seeded random network for tests: asked for by name, never a fallback
 
@@ -107,3 +110,100 @@ def _downloaded(name: str) -> nn.Module:
             f"no weights for backbone {name!r}: not at {place}, not in an installed package, and "
             f"{reason} ({type(error).__name__}); {fix}"
         ) from error
+
+
+# ---- patches, as perceptual losses compare them
+
+
+@lru_cache(maxsize=2)
+def vgg19(name: str, layers: int) -> nn.Sequential:
+    """The first layers (8: conv2_2, 9: its ReLU) of VGG19, with ImageNet's weights or `tiny`.
+
+    Raises:
+        FileNotFoundError: the weights are nowhere; names the places and the fix.
+    """
+    blocks: list[nn.Module] = []
+    with seeded(0):
+        for inputs, outputs in ((3, 64), (64, 64), (64, 128), (128, 128)):
+            blocks += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+    blocks.insert(4, nn.MaxPool2d(2))  # behind relu1_2
+    net = nn.Sequential(*blocks)
+    if name != TINY:
+        path = local_weights(VGG)
+        tensors = torch.load(path, weights_only=True) if path else _downloaded_vgg()
+        _copy_weights(net, tensors, name)
+    net.eval().requires_grad_(False)
+    return net[:layers]
+
+
+def _downloaded_vgg() -> dict[str, Tensor]:
+    from torchvision.models import VGG19_Weights
+
+    try:
+        tensors = VGG19_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
+    except Exception as error:  # no network: many types
+        raise FileNotFoundError(
+            f"no weights for VGG19: not at {data_root() / 'weights' / f'{VGG}.pth'}, and "
+            f"torchvision could not download them ({type(error).__name__}); put the file there, "
+            f"or run `make data` with it in $ANOMLIB_SOURCE/weights/{VGG}.pth"
+        ) from error
+    return {key: tensors[key] for key in list(tensors)[:8]}  # four convolutions
+
+
+class PatchEmbedding:
+    """phi: patches of any side in, resized and normalised, feature maps of VGG19 out.
+
+    Args:
+        name: `vgg19`, or `tiny` for the same layers with seeded random weights.
+        layers: 8 for conv2_2, 9 for relu2_2.
+        size: side in pixels that patches are resized to.
+    """
+
+    chunk = 16  # patches at once; 16 of 224 pixels take about 1 GB
+
+    def __init__(self, name: str, layers: int, size: int, device: torch.device):
+        self.net, self.size = vgg19(name, layers).to(device), size
+        self.mean, self.std = (
+            torch.tensor(v, device=device)[:, None, None]
+            for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        )
+
+    def __call__(self, patches: Float[Tensor, "n 3 m m"]) -> Float[Tensor, "n c s s"]:
+        # bilinear, as two products: their gradient is deterministic on CUDA too
+        corners = torch.eye(patches.shape[-1]).to(patches)[None]
+        weights = F.interpolate(corners, self.size, mode="linear")[0]  # (m, size)
+        return self.net((weights.T @ patches @ weights - self.mean) / self.std)
+
+    @torch.no_grad()
+    def targets(self, patches: Float[Tensor, "n 3 m m"]) -> Float[Tensor, "n c s s"]:
+        """Features that are compared with again and again, in half precision.
+
+        Raises:
+            ValueError: they would take more than 6 GB.
+        """
+        size = self(patches[:1]).half().nbytes * len(patches)
+        if size > 6e9:
+            raise ValueError(
+                f"VGG19's features of {len(patches)} patches would take {size / 1e9:.0f} GB: take "
+                "a larger stride (8) or a smaller phi_size (64)"
+            )
+        return torch.cat([self(part).half() for part in patches.split(self.chunk)])
+
+    def inner(
+        self, patches: Float[Tensor, "n 3 m m"], targets: Float[Tensor, "n c s s"]
+    ) -> Float[Tensor, " n"]:
+        """<phi(patch), target>, summed over channels, averaged over positions.
+
+        Only the graph of one chunk is in memory: its gradient is taken at once and handed on by
+        a linear term whose value is zero.
+        """
+        found = []
+        parts = zip(patches.split(self.chunk), targets.split(self.chunk), strict=True)
+        for part, target in parts:
+            x = part.detach().requires_grad_(part.requires_grad)
+            value = (self(x) * target).sum(dim=1).mean(dim=(1, 2))
+            if part.requires_grad:
+                (slope,) = torch.autograd.grad(value.sum(), x)
+                value = value.detach() + (slope * (part - x.detach())).sum(dim=(1, 2, 3))
+            found.append(value)
+        return torch.cat(found)

@@ -58,3 +58,46 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n
     x = F.pad(x, (radius, radius, radius, radius), mode="reflect")
     x = F.conv2d(x, kernel[:, :, None, :], groups=x.shape[1])
     return F.conv2d(x, kernel[:, :, :, None], groups=x.shape[1])
+
+
+class Patches:
+    """All patches of one side in an image, by box filters instead of a loop.
+
+    Args:
+        m: side of a patch.
+        stride: distance between patches; one that ends at the image's border is always there.
+
+    Raises:
+        ValueError: no patch of side m fits into the image.
+    """
+
+    def __init__(self, height: int, width: int, m: int, stride: int = 1):
+        if m > min(height, width):
+            raise ValueError(f"a patch of {m} pixels does not fit into {height} x {width} pixels")
+        self.m = m
+        self.full = (height - m + 1, width - m + 1)  # places where a patch can start
+        rows, columns = (
+            torch.arange(0, n - 1 + stride, stride).clamp(max=n - 1) for n in self.full
+        )
+        self.place = (rows[:, None], columns)
+        self.shape = (len(rows), len(columns))
+
+    def cut(self, x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "N c m m"]:
+        """Every patch of an image, row by row."""
+        windows = x.unfold(2, self.m, 1).unfold(3, self.m, 1)[0]  # (c, h-m+1, w-m+1, m, m)
+        return windows[:, *self.place].flatten(1, 2).movedim(1, 0)
+
+    def mean(self, x: Float[Tensor, "1 h w"]) -> Float[Tensor, "1 rows columns"]:
+        """Mean over each patch."""
+        return F.avg_pool2d(x, self.m, stride=1)[:, *self.place]
+
+    def spread(self, scores: Float[Tensor, "1 rows columns"]) -> Float[Tensor, "1 h w"]:
+        """Each pixel sums the scores of the patches that cover it, divided by their number N."""
+        starts = scores.new_zeros(1, *self.full)
+        starts[:, *self.place] = scores
+        padded = F.pad(starts, (self.m - 1,) * 4)
+        return F.avg_pool2d(padded, self.m, stride=1) * self.m**2 / scores.numel()
+
+    def coverage(self, like: Tensor) -> Float[Tensor, "1 h w"]:
+        """The share of patches that cover each pixel."""
+        return self.spread(like.new_ones(1, *self.shape))
