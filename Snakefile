@@ -90,23 +90,25 @@ def at_hand(run):
     return run.category in datasets.categories(run.dataset)
 
 
-# (folder of the results, run id) -> run
-RUNS, SKIPPED = {}, set()
+# (folder of the results, name of a notebook that makes runs) -> its runs, of which a sweep has many
+JOBS, JOB_OF, SKIPPED = {}, {}, set()
 NEEDED = ITEMS if any(map(shows_all, filter(chosen, ITEMS))) else list(filter(chosen, ITEMS))
 for profile in PROFILES:
     for item in NEEDED if profile in ("demo", "sample") else filter(chosen, ITEMS):
-        for run in experiments.runs_of(ITEMS[item], profile):
-            if run.dataset.startswith(str(config.get("dataset") or "")):
-                if at_hand(run):
-                    RUNS[named(experiments.folder_of(profile)), run.id] = run
+        for job in experiments.jobs_of(ITEMS[item], profile):
+            if job[0].dataset.startswith(str(config.get("dataset") or "")):
+                if at_hand(job[0]):
+                    folder, name = named(experiments.folder_of(profile)), experiments.job_id(job)
+                    JOBS[folder, name] = job
+                    JOB_OF.update({(folder, run.id): name for run in job})
                 else:
-                    SKIPPED.add(f"{run.dataset}/{run.category}")
+                    SKIPPED.add(f"{job[0].dataset}/{job[0].category}")
 if SKIPPED and workflow.is_main_process:
     print(f"not at hand, left out: {', '.join(sorted(SKIPPED))}", file=sys.stderr)
 
 
-def status(folder, run):
-    return f"{folder}/.status/{run}.json"
+def status(folder, job):
+    return f"{folder}/.status/{job}.json"
 
 
 def tidy():
@@ -128,16 +130,18 @@ if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & set(sys.ar
 
 
 def run_inputs(wildcards):
-    run = RUNS[wildcards.folder, wildcards.run]
+    run = JOBS[wildcards.folder, wildcards.job][0]
     modules = [named(path) for path in experiments.closure(run.method)]
     data = [stamp(run.dataset)] if Path(stamp(run.dataset)).exists() else []
     return ["notebooks/run.ipynb", *data, *modules]
 
 
 def run_parameters(wildcards):
-    run = RUNS[wildcards.folder, wildcards.run]
+    job = JOBS[wildcards.folder, wildcards.job]
     names = ("method", "settings", "dataset", "category", "seed")
-    parameters = {name: getattr(run, name) for name in names}
+    parameters = {name: getattr(job[0], name) for name in names}
+    if len(job) > 1:
+        parameters["sweep"] = [run.dataset for run in job[1:]]
     return json.dumps(parameters | {"results_dir": wildcards.folder})
 
 
@@ -149,14 +153,14 @@ rule run:
     input:
         run_inputs,
     output:
-        status("{folder}", "{run}"),
+        status("{folder}", "{job}"),
     log:
-        "book/executed/{folder}/{run}.ipynb",
+        "book/executed/{folder}/{job}.ipynb",
     params:
         run_parameters,
     wildcard_constraints:
         folder="results(/demo|/sample)?",
-        run="[^/]+",
+        job="[^/]+",
     resources:
         mem_mb=4000,
     shell:
@@ -165,9 +169,42 @@ rule run:
 
 rule runs:
     input:
-        [status(*key) for key in RUNS],
+        [status(*key) for key in JOBS],
+        [study_status(item) for item in STUDIES],
     run:
         report_failures(input)
+
+
+# ---- studies: pages whose notebook computes; in the profile `full` with the parameters listed there
+
+STUDIES = [item for item in filter(chosen, ITEMS) if "study" in ITEMS[item] and "full" in PROFILES]
+
+
+def study_status(item):
+    return status("results", f"studies/{item}")
+
+
+rule study:
+    input:
+        lambda wildcards: study_inputs(wildcards.item),
+    output:
+        status("results", "studies/{item}"),
+    log:
+        "book/executed/results/studies/{item}.ipynb",
+    params:
+        lambda wildcards: json.dumps(ITEMS[wildcards.item]["study"] | {"results_dir": "results"}),
+    resources:
+        mem_mb=4000,
+    shell:
+        "{PYTHON} notebooks/execute.py notebooks/{wildcards.item}.ipynb {log:q} {params:q}"
+        " --status {output:q}"
+
+
+def study_inputs(item):
+    """A study computes with its paper's method and its paper's functions."""
+    paper = item.partition("/")[0]
+    modules = [named(path) for path in experiments.closure(paper)]
+    return [f"notebooks/{item}.ipynb", *modules, *map(str, Path("anomlib/studies").glob("*.py"))]
 
 
 # ---- items: the pages with tables and figures
@@ -177,13 +214,16 @@ def item_runs(item):
     """The runs whose rows an item shows: its own, or all where it shows everything."""
     sources = ITEMS.values() if shows_all(item) else [ITEMS[item]]
     wanted = {run.id for i in sources for p in PROFILES for run in experiments.runs_of(i, p)}
-    return [status(*key) for key in RUNS if key[1] in wanted]
+    return sorted({status(f, job) for (f, run), job in JOB_OF.items() if run in wanted})
 
 
 def item_inputs(wildcards):
     modules = [*map(str, Path("anomlib/figures").glob("*.py")), "anomlib/results.py"]
     modules += ["anomlib/experiments.py", "anomlib/claims.py"]
     committed = sorted(str(p) for p in Path("results/metrics").rglob("*.csv"))
+    committed += sorted(str(p) for p in Path("results/studies").rglob("*.csv"))
+    if "study" in ITEMS[wildcards.item]:
+        modules += study_inputs(wildcards.item)
     tables = ["results/published.csv", "results/claims.csv", "notebooks/experiments.yaml"]
     notebook = [f"notebooks/{wildcards.item}.ipynb", stamp("textures")]
     return notebook + modules + tables + committed + item_runs(wildcards.item)
@@ -229,7 +269,7 @@ SOURCES = [str(p) for p in Path("book").glob("**/*") if p.is_file()
 rule html:
     input:
         PAGES,
-        [status(*key) for key in RUNS],
+        [status(*key) for key in JOBS],
         SOURCES,
     output:
         "book/_build/html/index.html",
@@ -242,7 +282,7 @@ rule book:
     input:
         "book/_build/html/index.html",
         pages=PAGES,
-        runs=[status(*key) for key in RUNS],
+        runs=[status(*key) for key in JOBS],
     run:
         report_failures([*input.pages, *input.runs])
         print("open book/_build/html/index.html")

@@ -17,6 +17,7 @@ import yaml
 from .assets import PROJECT
 
 PROFILES = ("demo", "sample", "full", "paper")
+FREE = ("method", "dataset", "category", "seed")  # fields of an entry that may be lists
 KEY = ("method", "settings", "trained_on", "dataset", "category", "seed")
 
 
@@ -62,24 +63,39 @@ def runs_of(item: dict[str, Any], profile: str) -> list[Run]:
     Raises:
         ValueError: an entry with an unknown field, or without method, dataset or category.
     """
+    runs = itertools.chain.from_iterable(jobs_of(item, profile))
+    return list({run.id: run for run in runs}.values())
+
+
+def jobs_of(item: dict[str, Any], profile: str) -> list[list[Run]]:
+    """The same runs, in groups that one notebook makes: all of a `sweep`, else one each."""
     entries = item.get("runs", {}).get(profile, [])
-    return list({run.id: run for entry in entries for run in _expand(entry)}.values())
+    return [job for entry in entries for job in _expand(entry)]
 
 
-def _expand(entry: dict[str, Any]) -> list[Run]:
-    unknown = set(entry) - set(KEY) | {"trained_on"} & set(entry)  # run.ipynb trains on its own
-    missing = {"method", "dataset", "category"} - set(entry)
+def job_id(job: list[Run]) -> str:
+    """The name of a group of runs: the first run's, and how many there are."""
+    return job[0].id if len(job) == 1 else f"{job[0].id}-sweep{len(job)}"
+
+
+def _expand(entry: dict[str, Any]) -> list[list[Run]]:
+    known = {*KEY, "sweep"} - {"trained_on"}  # run.ipynb trains on its own category
+    unknown, missing = set(entry) - known, {"method", "dataset", "category"} - set(entry)
     if unknown or missing:
         raise ValueError(f"{entry}: unknown fields {sorted(unknown)}, missing {sorted(missing)}")
-    settings = entry.get("settings", {})
-    free = {k: v if isinstance(v, list) else [v] for k, v in entry.items() if k != "settings"}
-    product = itertools.product(*free.values())
-    return [Run(settings=settings, **dict(zip(free, values, strict=True))) for values in product]
+    settings, variants = entry.get("settings", {}), entry.get("sweep", [""])
+    lists = {k: v if isinstance(v, list) else [v] for k, v in entry.items()}
+    product = itertools.product(*(lists.get(name, [0]) for name in FREE))
+    return [
+        [Run(method=m, settings=settings, dataset=d + v, category=c, seed=seed) for v in variants]
+        for m, d, c, seed in product
+    ]
 
 
 def ids(profile: str) -> set[str]:
-    """The ids of all runs that a profile needs."""
-    return {run.id for item in items().values() for run in runs_of(item, profile)}
+    """The names of all runs that a profile needs, and of the notebooks that make them."""
+    jobs = [job for item in items().values() for job in jobs_of(item, profile)]
+    return {run.id for job in jobs for run in job} | {job_id(job) for job in jobs}
 
 
 def by_data(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 from torch import Tensor
 
 from .api import Labels, Maps, Masks, Scores
@@ -198,6 +199,20 @@ def _mean_over_images(name: str, maps: Tensor, masks: Tensor) -> float:
         warnings.warn(f"mean_image_{name} is undefined: {reason}", stacklevel=3)
         return float("nan")
     return float(np.nanmean(values))
+
+
+def otsu(scores: np.ndarray) -> np.ndarray:
+    """Otsu's binary map of one anomaly map; a constant map has nothing above its threshold."""
+    constant = scores.max() == scores.min()
+    return np.zeros(scores.shape, bool) if constant else scores > threshold_otsu(scores)
+
+
+def otsu_ratio(maps: Maps, masks: Masks) -> np.ndarray:
+    """The area that Otsu's map of each image marks, over the defective area; NaN without one."""
+    scores, defective = _arrays("pixel", maps, masks)
+    marked = np.array([otsu(s).sum() for s in scores], dtype=np.float64)
+    area = defective.sum(axis=(1, 2))
+    return np.divide(marked, area, out=np.full(len(marked), np.nan), where=area > 0)
 
 
 IMAGE_METRICS = {f.__name__: f for f in (image_auroc, image_ap)}

@@ -19,6 +19,7 @@ from .metrics import (
     IMAGE_METRICS,
     mean_image_pixel_ap,
     mean_image_pixel_auroc,
+    otsu_ratio,
     per_image_pixel,
     pixel_metrics,
 )
@@ -55,13 +56,14 @@ def evaluate(method: Method, data: Dataset, maps: Maps, trained_on: str = "own")
 
 
 def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
-    """One line per test image: path, kind, label, score, pixel_auroc, pixel_ap (or nothing)."""
+    """One line per test image: path, kind, label, score, and with masks the pixels' metrics."""
     table = pd.DataFrame({"path": data.paths})
     table["kind"] = table["path"].str.partition("/")[0]
     table["label"] = data.labels.int().cpu().numpy()
     table["score"] = method.image_score(maps).cpu().numpy()
     if data.masks is not None:
         table = table.assign(**per_image_pixel(maps, data.masks))
+        table["otsu"] = otsu_ratio(maps, data.masks)  # area marked, over that of the defect
     return table
 
 
@@ -203,8 +205,37 @@ def load_records(root: Path | str | None = None) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else none
 
 
+def load_images(rows: pd.DataFrame, root: Path | str | None = None) -> pd.DataFrame:
+    """The lines of `per_image` of the runs in `rows`, with the run's key and profile."""
+    keys = rows[["run", "profile", *KEY]].drop_duplicates() if len(rows) else rows
+    wanted = set(keys["run"]) if len(rows) else set()
+
+    def read(path: Path) -> pd.DataFrame:
+        return pd.read_csv(path).assign(run=path.stem)
+
+    tables = _read_all(root, "images", read, wanted)
+    empty = pd.DataFrame(columns=["path", "kind", "label", "score", "run", "profile"])
+    lines = pd.concat(tables, ignore_index=True) if tables else empty
+    return lines.merge(keys, on=["run", "profile"]) if len(rows) else lines
+
+
+def load_study(item: str, root: Path | str | None = None) -> pd.DataFrame:
+    """What the study of an item computed, with its `profile`; empty where it never ran."""
+    name = item.rpartition("/")[2]
+    tables = _read_all(root, f"studies/{item.rpartition('/')[0]}", pd.read_csv, {name})
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def save_study(item: str, table: pd.DataFrame, folder: Path | str) -> None:
+    """Writes the table of a study: `<folder>/studies/<item>.csv`."""
+    write_whole(Path(folder) / "studies" / f"{item}.csv", _csv(table))
+
+
 def _read_all(
-    root: Path | str | None, table: str, read: Callable[[Path], pd.DataFrame]
+    root: Path | str | None,
+    table: str,
+    read: Callable[[Path], pd.DataFrame],
+    wanted: set[str] | None = None,
 ) -> list[pd.DataFrame]:
     found = []
     for profile in reversed(PROFILES[:3]):  # full first: demo rows never stand before real ones
@@ -213,7 +244,8 @@ def _read_all(
             folder = folder / profile
         suffix = "*.json" if table == "runs" else "*.csv"
         paths = sorted((folder / table).rglob(suffix))
-        found += [read(p).assign(profile=profile) for p in paths if p.name[0] != "."]
+        paths = [p for p in paths if p.name[0] != "." and (wanted is None or p.stem in wanted)]
+        found += [read(p).assign(profile=profile) for p in paths]
     return found
 
 

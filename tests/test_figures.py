@@ -33,12 +33,6 @@ def test_missing_pixels_and_absent_masks_can_be_drawn(toy):
     assert np.isfinite(common.to_numpy(data, 0)).all()
 
 
-def test_otsu_splits_and_a_constant_map_marks_nothing():
-    scores = np.r_[np.zeros(90), np.ones(10)].reshape(10, 10)
-    assert common.otsu(scores).sum() == 10
-    assert not common.otsu(np.full((4, 4), 0.3)).any()
-
-
 def test_the_shortcut_of_the_metrics_page_starts_where_the_exact_value_is():
     generator = torch.Generator().manual_seed(0)
     masks = torch.zeros(3, 40, 40, dtype=torch.bool)
@@ -90,8 +84,8 @@ def test_a_box_links_notebook_rows_and_command():
     assert "run-1 failed" in box and "&lt;bad&gt;" in box
     encoded = box.partition("base64,")[2].partition('"')[0]
     assert base64.b64decode(encoded).decode() == table.to_csv(index=False)
-    run = page.run_sources("a-d+x=1-c", "results/demo", table).data or ""
-    assert "make rerun RUN=a-d+x=1-c" in run and "%2Bx%3D1" in run
+    run = page.run_sources("a-d+x=1-c-sweep2", "a-d+x=2-c", "results/demo", table).data or ""
+    assert "make rerun RUN=a-d+x=2-c" in run and "%2Bx%3D1-c-sweep2.ipynb" in run
 
 
 def test_printed_numbers_stand_beside_ours_with_a_reason():

@@ -317,3 +317,18 @@ def test_shapes_and_types_must_fit(unchecked, function):
         function(maps, masks.byte())
     with pytest.raises(ValueError, match="scores and labels need the same 1-axis shape"):
         image_ap(maps[0, 0], masks[0, 0, 1:])
+
+
+def test_otsu_splits_and_a_constant_map_marks_nothing():
+    scores = np.r_[np.zeros(90), np.ones(10)].reshape(10, 10)
+    assert metrics.otsu(scores).sum() == 10
+    assert not metrics.otsu(np.full((4, 4), 0.3)).any()
+
+
+def test_otsu_ratio_by_hand():
+    maps, masks = torch.zeros(3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.bool)
+    maps[0, :2, :4] = 1.0  # marks eight pixels of four defective ones
+    maps[2, 0, 0] = 1.0
+    masks[0, :2, :2] = masks[1, :2, :2] = True
+    ratio = metrics.otsu_ratio(maps, masks)
+    assert ratio[:2].tolist() == [2, 0] and np.isnan(ratio[2])  # the last has no defect

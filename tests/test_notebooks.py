@@ -82,10 +82,33 @@ def test_an_entry_is_a_product_and_a_typo_is_an_error():
         experiments.runs_of({"runs": {"demo": [item["runs"]["demo"][0] | {"sed": 1}]}}, "demo")
 
 
+def test_a_sweep_is_one_notebook_and_many_runs():
+    entry = {"method": "pixelmean", "dataset": "mtd", "category": ["a", "b"]}
+    item = {"runs": {"full": [entry | {"sweep": ["", "+noise=0.1"]}]}}
+    jobs = experiments.jobs_of(item, "full")
+    assert [[(r.dataset, r.category) for r in job] for job in jobs] == [
+        [("mtd", "a"), ("mtd+noise=0.1", "a")],
+        [("mtd", "b"), ("mtd+noise=0.1", "b")],
+    ]
+    assert len(experiments.runs_of(item, "full")) == 4
+    assert experiments.job_id(jobs[0]) == f"{jobs[0][0].id}-sweep2"
+    assert experiments.job_id(jobs[0][:1]) == jobs[0][0].id
+
+
+def test_no_run_is_made_by_two_notebooks():
+    for profile in experiments.PROFILES:
+        made: dict[str, set[str]] = {}
+        for item in ITEMS.values():
+            for job in experiments.jobs_of(item, profile):
+                for run in job:
+                    made.setdefault(run.id, set()).add(experiments.job_id(job))
+        assert all(len(jobs) == 1 for jobs in made.values()), made
+
+
 def test_closure_of_a_method_is_what_it_imports():
     names = {p.stem for p in experiments.closure("ssdnet")}
     assert {"ssdnet", "api", "ops", "datasets", "metrics", "results"} <= names
-    assert not {"common", "claims", "pixelmean", "features"} & names
+    assert not {"common", "claims", "pixelmean", "spectral_residual"} & names
 
 
 # ---- papermill
@@ -107,8 +130,10 @@ def test_run(tmp_path):
     run = experiments.Run(**{k: v for k, v in parameters.items() if k != "results_dir"})
     assert path.stem == run.id
     first = path.read_bytes()
+    parameters["sweep"] = ["textures+size=32+noise=0.1"]
     again = execute("notebooks/run.ipynb", tmp_path / "again.ipynb", parameters)
     assert again.returncode == 0 and path.read_bytes() == first  # byte for byte
+    assert set(results.load(tmp_path)["dataset"]) == {"textures+size=32", *parameters["sweep"]}
     executed = nbformat.read(tmp_path / "run.ipynb", as_version=4)
     outputs = [o for c in executed.cells if c.cell_type == "code" for o in c.outputs]
     assert any("image/jpeg" in o.get("data", {}) for o in outputs)

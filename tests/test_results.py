@@ -38,7 +38,15 @@ def test_rows_and_lines(toy, tables):
     assert set(rows["settings"]) == {"blur=3"} and set(rows["method"]) == {"pixelmean"}
     assert rows["value"].between(0, 1).all()
     assert {"image_auroc", "pixel_auroc", "pixel_ap", "aupro"} <= set(rows["metric"])
-    assert list(images.columns) == ["path", "kind", "label", "score", "pixel_auroc", "pixel_ap"]
+    assert list(images.columns) == [
+        "path",
+        "kind",
+        "label",
+        "score",
+        "pixel_auroc",
+        "pixel_ap",
+        "otsu",
+    ]
     assert images["pixel_ap"].notna().sum() == toy.labels.sum()  # undefined on good images
 
 
@@ -106,6 +114,25 @@ def test_profiles_are_kept_apart(tmp_path, run, tables):
     rows = results.load(tmp_path)
     assert list(dict.fromkeys(rows["profile"])) == ["full", "sample", "demo"]
     assert len(rows) == 3 * len(tables[0])
+
+
+def test_lines_of_images_carry_the_key_of_their_run(tmp_path, run, tables):
+    for folder in (tmp_path, tmp_path / "demo"):
+        results.save(results.reserve(run, folder), *tables, {"run": run.id})
+    rows = results.load(tmp_path)
+    lines = results.load_images(rows[rows["profile"] == "demo"], tmp_path)
+    assert len(lines) == len(tables[1]) and set(lines["profile"]) == {"demo"}
+    assert set(lines["settings"]) == {"blur=3"} and set(lines["run"]) == {run.id}
+    assert lines["otsu"].notna().sum() == 4  # of the defective images
+    assert results.load_images(rows.iloc[:0], tmp_path).empty
+
+
+def test_studies_are_tables_of_their_own(tmp_path):
+    assert results.load_study("ssdnet/study_x", tmp_path).empty
+    for folder, y in ((tmp_path, 1.0), (tmp_path / "demo", 2.0)):
+        results.save_study("ssdnet/study_x", pd.DataFrame({"y": [y]}), folder)
+    table = results.load_study("ssdnet/study_x", tmp_path)
+    assert list(zip(table["profile"], table["y"], strict=True)) == [("full", 1.0), ("demo", 2.0)]
 
 
 def test_compare_names_differences_and_missing_rows(tables):

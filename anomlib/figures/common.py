@@ -8,10 +8,9 @@ import seaborn as sns
 from IPython.display import Markdown
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from skimage.filters import threshold_otsu
 
 from ..api import Dataset, Maps, Masks
-from ..metrics import aupro, label_regions
+from ..metrics import aupro, label_regions, otsu
 
 HEAT = "magma"
 # title -> cells from top to bottom: a picture or a map, and the mask to outline on it
@@ -35,12 +34,6 @@ class Photo(Figure):
         buffer = io.BytesIO()
         FigureCanvasAgg(self).print_jpg(buffer, pil_kwargs={"quality": 70})
         return buffer.getvalue()
-
-
-def otsu(scores: np.ndarray) -> np.ndarray:
-    """Otsu's binary map of one anomaly map; a constant map has nothing above its threshold."""
-    constant = scores.max() == scores.min()
-    return np.zeros(scores.shape, bool) if constant else scores > threshold_otsu(scores)
 
 
 def examples(data: Dataset, maps: Maps, chosen: list[int]) -> Photo:
@@ -76,8 +69,10 @@ def grid(columns: Columns, names: list[str]) -> Photo:
     for j, (title, cells) in enumerate(columns.items()):
         axes[0, j].set_title(title, fontsize=7)
         for i, (picture, mask) in enumerate(cells):
-            cmap = "gray" if picture.dtype == bool else HEAT
-            axes[i, j].imshow(picture, cmap=cmap, interpolation="nearest")
+            how = (
+                {"cmap": "gray", "vmin": 0, "vmax": 1} if picture.dtype == bool else {"cmap": HEAT}
+            )
+            axes[i, j].imshow(picture, interpolation="nearest", **how)
             if mask is not None and mask.any() and not mask.all():
                 axes[i, j].contour(mask, levels=[0.5], colors=CONTOUR, linewidths=0.7)
             axes[i, j].set(xticks=[], yticks=[])
@@ -106,7 +101,7 @@ def starred(rows: pd.DataFrame) -> pd.DataFrame:
     A method's second and further departing settings get two and more stars, so that a mean over
     a name is never a mean over different settings.
     """
-    kinds = rows[["method", "settings"]].drop_duplicates()
+    kinds = rows[["method", "settings"]].drop_duplicates(ignore_index=True)
     departing = kinds[kinds["settings"] != "paper"]
     stars = (departing.groupby("method").cumcount() + 1).map(lambda n: " " + "*" * n)
     names = kinds.assign(name=kinds["method"] + stars.reindex(kinds.index).fillna(""))

@@ -28,13 +28,14 @@ def sources(item: str, rows: pd.DataFrame, failures: dict[str, str] | None = Non
     return HTML(box)
 
 
-def run_sources(run: str, folder: str, rows: pd.DataFrame) -> HTML:
+def run_sources(job: str, run: str, folder: str, rows: pd.DataFrame) -> HTML:
     """The same box for the page of one run, whose notebook every run shares.
 
     Args:
+        job: name of the executed notebook; of a sweep, which makes several runs, not the run's.
         folder: where its results are, relative to the project: "results/demo".
     """
-    return HTML(_box(f"{folder}/{run}", "run", rows, f"make rerun RUN={run}"))
+    return HTML(_box(f"{folder}/{job}", "run", rows, f"make rerun RUN={run}"))
 
 
 def _box(page: str, notebook: str, rows: pd.DataFrame, command: str) -> str:

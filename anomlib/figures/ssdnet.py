@@ -1,0 +1,458 @@
+"""The drawings of the SSDnet paper: its network, one pass through it, boxes and curves.
+
+References:
+    | A Single Image Is All You Need: Zero-Shot Anomaly Localization Without Training Data
+    | (Moradi et al.), under review: Figures 1 to 8
+
+Everything is drawn from what is handed in: a network, pictures of a real pass, or rows.
+"""
+
+import copy
+import textwrap
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from torch import nn
+
+from .common import CONTOUR, HEAT, Photo, Picture, starred
+
+# One colour and marker per method in every figure; floors are grey. Okabe and Ito's colours, which
+# the colour-blind tell apart.
+PALETTE = {
+    "ssdnet": "#d55e00",
+    "spectral_residual": "#0072b2",
+    "pg_lsr": "#009e73",
+    "glcm": "#cc79a7",
+    "rpca": "#e69f00",
+    "winclip": "#56b4e9",
+    "random": "#999999",
+    "pixelmean": "#4d4d4d",
+}
+OTHERS = ["#8c564b", "#7f3c8d", "#17becf", "#bcbd22"]  # methods that the palette does not name
+MARKERS = "osD^vPX<>ph*"
+DASHES: list[Any] = ["-", "--", "-.", (0, (1, 1.2))]
+VARIANTS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
+LABELS = {
+    "pixel_auroc": "pixel AUROC of an image (0 to 1)",
+    "pixel_ap": "pixel AP (AUPRC) of an image (0 to 1)",
+}
+
+# Figure 1: one pass
+
+
+def overview(steps: list[tuple[str, np.ndarray]], patch: int | None) -> Photo:
+    """Figure 1 from a real pass: the pictures in their order, with an arrow into each.
+
+    Args:
+        steps: title and picture; a picture is RGB (h, w, 3), a mask of booleans (h, w), or a map
+            (h, w), which is scaled to its own range and has that range written under it.
+        patch: side in pixels of the square outlined on the first picture; None for no square.
+
+    Raises:
+        ValueError: there is nothing to draw, or the patch is larger than the first picture.
+    """
+    if not steps:
+        raise ValueError("there are no pictures to draw")
+    lines = -(-len(steps) // 4)  # more than four side by side are too small to see a defect
+    across = -(-len(steps) // lines)
+    figure = Photo(figsize=(0.3 + 2.15 * across, 2.55 * lines), dpi=110)
+    cells = figure.subplots(lines, across, squeeze=False).ravel()
+    for i, (axes, (title, picture)) in enumerate(zip(cells, steps, strict=False)):
+        _show(axes, picture)
+        axes.set_title(textwrap.fill(f"{i + 1}. {title}", 28), fontsize=8)
+        if i:
+            _arrow(axes, (-0.18, 0.5), (-0.03, 0.5), "axes fraction")
+    if patch is not None:
+        _outline(cells[0], patch, steps[0][1].shape[:2])
+    for axes in cells[len(steps) :]:
+        axes.set_axis_off()
+    left = 0.4 / figure.get_figwidth() if lines > 1 else 0.0  # the layout does not see arrows
+    figure.set_layout_engine(
+        "constrained", w_pad=0.03, wspace=0.2, hspace=0.06, rect=(left, 0, 0.99 - left, 1)
+    )
+    return figure
+
+
+def _show(axes: Axes, picture: np.ndarray) -> None:
+    axes.set(xticks=[], yticks=[])
+    if picture.ndim == 3:
+        axes.imshow(np.nan_to_num(picture).clip(0, 255 if picture.dtype == np.uint8 else 1))
+    elif picture.dtype == bool:  # fixed limits, or a mask that is true everywhere would be black
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        axes.imshow(picture, cmap=HEAT, interpolation="nearest")
+        axes.set_xlabel(f"{np.nanmin(picture):.2g} to {np.nanmax(picture):.2g}", fontsize=8)
+
+
+def _outline(axes: Axes, patch: int, shape: tuple[int, ...]) -> None:
+    """One patch in the middle; a pixel's square begins half a pixel before its centre."""
+    if patch > min(shape):
+        raise ValueError(f"a patch of {patch} pixels does not fit into {shape[0]} x {shape[1]}")
+    corner = ((shape[1] - patch) // 2 - 0.5, (shape[0] - patch) // 2 - 0.5)
+    axes.add_patch(Rectangle(corner, patch, patch, fill=False, edgecolor=CONTOUR, linewidth=1.5))
+    axes.set_xlabel(f"square: a patch, {patch} × {patch} pixels", fontsize=8)
+
+
+# Figure 2: the network
+
+
+def parts(net: nn.Module, size: int) -> pd.DataFrame:
+    """A line per block of the network, measured by running a copy of it once; `net` is untouched.
+
+    Args:
+        net: an encoder-decoder with the children `down`, `skip` (or none in it), `up` and `out`.
+        size: side in pixels of the square RGB image that it is fed.
+
+    Returns:
+        Columns `part` ("down 1" is the outermost), `output shape` ("channels × height × width")
+        and `parameters` (numbers; they sum to all of the network's).
+    """
+    net = copy.deepcopy(net).eval()  # in training, BatchNorm would count this run
+    shapes: dict[nn.Module, str] = {}
+
+    def note(block: nn.Module, _: object, output: torch.Tensor) -> None:
+        shapes[block] = " × ".join(str(n) for n in output.shape[1:])
+
+    blocks = _blocks(net)
+    for block in blocks.values():
+        block.register_forward_hook(note)
+    with torch.no_grad():
+        net(torch.zeros(1, 3, size, size).to(next(net.parameters())))
+    lines = [(name, shapes[block], _count(block)) for name, block in blocks.items()]
+    rest = _count(net) - sum(count for *_, count in lines)
+    lines += [("elsewhere", "", rest)] if rest else []
+    return pd.DataFrame(lines, columns=["part", "output shape", "parameters"])
+
+
+def _blocks(net: nn.Module) -> dict[str, nn.Module]:
+    """The blocks by name, counted from the outermost level."""
+    blocks = {
+        f"{group} {i}": block
+        for group in ("down", "skip", "up")
+        for i, block in enumerate(net.get_submodule(group).children(), start=1)
+    }
+    return blocks | {"out": net.get_submodule("out")}
+
+
+def _count(block: nn.Module) -> int:
+    return sum(p.numel() for p in block.parameters())
+
+
+FILL = {
+    "input": "#ffffff",
+    "down": "#cfe2f3",
+    "skip": "#eeeeee",
+    "up": "#fce5cd",
+    "out": "#d9ead3",
+}
+WIDTH, HEIGHT, ROW, GAP = 1.9, 0.46, 0.78, 0.55  # of a box, between rows and columns; inches
+
+
+def architecture(net: nn.Module, size: int) -> Picture:
+    """Figure 2 from the code: what each block of the network puts out, and its parameters.
+
+    A row is a resolution: a skip joins what enters a level of the encoder to the block of the
+    decoder that has been enlarged to the same size. Arguments as in `parts`.
+    """
+    table = parts(net, size).set_index("part")
+    depth = sum(name.startswith("down") for name in table.index)
+    skips = sum(name.startswith("skip") for name in table.index)
+    places = _places(depth, skips)
+    across = 3 if skips else 2
+    width, height = across * (WIDTH + GAP), (depth + 2) * ROW
+    figure = Picture(figsize=(max(width, 6.2), height + 0.4), dpi=110)
+    axes = figure.subplots()
+    axes.set(xlim=(-GAP / 2, width - GAP / 2), ylim=(-(depth + 0.5) * ROW, 1.5 * ROW), aspect=1)
+    axes.set_axis_off()
+    axes.set_title(f"{type(net).__name__}: {_count(net):,} parameters", fontsize=10)
+    key = "in each box: channels × height\n× width of what it puts out"
+    axes.text(WIDTH / 2, ROW, key, ha="center", va="center", fontsize=8, color="0.3")
+    lines = {"input": f"input\n3 × {size} × {size}"}
+    for name, shape, count in table.loc[list(places)[1:]].itertuples():
+        lines[str(name)] = f"{name}: {shape}\n{count:,} parameters"
+    for name, place in places.items():
+        _box(axes, place, lines[name], FILL[name.split()[0]])
+    for start, end in _links(depth, skips):
+        _join(axes, places[start], places[end])
+    figure.set_layout_engine("constrained")
+    return figure
+
+
+def _places(depth: int, skips: int) -> dict[str, tuple[float, float]]:
+    """The middle of each box, in inches; the encoder goes down on the left."""
+    right = (WIDTH + GAP) * (2 if skips else 1) + WIDTH / 2
+    places = {"input": (WIDTH / 2, 0.0), "out": (right, ROW)}
+    for i in range(1, depth + 1):
+        places |= {f"down {i}": (WIDTH / 2, -i * ROW), f"up {i}": (right, (1 - i) * ROW)}
+    middle = WIDTH + GAP + WIDTH / 2
+    return places | {f"skip {i}": (middle, (1 - i) * ROW) for i in range(1, skips + 1)}
+
+
+def _links(depth: int, skips: int) -> list[tuple[str, str]]:
+    way = ["input", *(f"down {i}" for i in range(1, depth + 1))]
+    entering = way[:-1]  # what enters each level
+    way += [f"up {i}" for i in range(depth, 0, -1)] + ["out"]
+    links = list(zip(way, way[1:], strict=False))
+    for i in range(1, skips + 1):
+        links += [(entering[i - 1], f"skip {i}"), (f"skip {i}", f"up {i}")]
+    return links
+
+
+def _box(axes: Axes, middle: tuple[float, float], text: str, color: str) -> None:
+    corner = (middle[0] - WIDTH / 2, middle[1] - HEIGHT / 2)
+    axes.add_patch(Rectangle(corner, WIDTH, HEIGHT, facecolor=color, edgecolor="0.3"))
+    axes.text(*middle, text, ha="center", va="center", fontsize=8, linespacing=1.3)
+
+
+def _join(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """An arrow from the edge of one box to the edge of another, round one corner at the bottom."""
+    (x, y), (to_x, to_y) = start, end
+    up = HEIGHT / 2 if to_y > y else -HEIGHT / 2
+    if x == to_x:
+        _arrow(axes, (x, y + up), (to_x, to_y - up))
+    elif y == to_y:
+        _arrow(axes, (x + WIDTH / 2, y), (to_x - WIDTH / 2, to_y))
+    else:
+        _arrow(axes, (x + WIDTH / 2, y), (to_x, to_y - up), style="angle,angleA=0,angleB=90")
+
+
+def _arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    coordinates: str = "data",
+    style: str = "arc3",
+) -> None:
+    look = {"arrowstyle": "-|>", "color": "0.3", "shrinkA": 0, "shrinkB": 0}
+    axes.annotate(
+        "", end, start, coordinates, coordinates, look | {"connectionstyle": style},
+        annotation_clip=False,
+    )  # fmt: skip
+
+
+# Figures 3 and 4: the values of single images
+
+
+def spread(images: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """How the values of single images lie, a line per method, the highest median first.
+
+    Args:
+        images: columns `method`, `path`, `kind` and the metric, and perhaps `settings` (then
+            departing methods get their stars), `dataset`, `category`; an image that stands in
+            several lines of a method, as under several seeds, counts once with its mean.
+        metric: such as "pixel_auroc" or "pixel_ap"; images where it is NaN do not count.
+
+    Returns:
+        `images` (their number), `median`, `iqr`, `min`, `max` and `mean`.
+    """
+    values = _per_image(images, metric).groupby("method")[metric]
+    table = pd.DataFrame({
+        "images": values.count(),
+        "median": values.median(),
+        "iqr": values.quantile(0.75) - values.quantile(0.25),
+        "min": values.min(),
+        "max": values.max(),
+        "mean": values.mean(),
+    })  # fmt: skip
+    return table.sort_values("median", ascending=False, kind="stable")
+
+
+def box_plots(images: pd.DataFrame, metric: str) -> Picture:
+    """Figures 3 and 4: a box per method, its images as points, the highest median on top.
+
+    Boxes hold the middle half of the images, whiskers reach as far as 1.5 times its length. Points
+    of a kind of defect lie on one line through the box. Arguments as in `spread`.
+    """
+    order = spread(images, metric)
+    values = _per_image(images, metric).dropna(subset=[metric])
+    figure = Picture(figsize=(8, 0.8 + 0.65 * len(order)), dpi=110)
+    axes = figure.subplots()
+    looks = styles(list(order.index))
+    for at, name in enumerate(order.index):
+        line = {"color": looks[name]["color"], "linewidth": 1.3}
+        axes.boxplot(
+            values.loc[values["method"] == name, metric], positions=[at], widths=0.8,
+            orientation="horizontal", showfliers=False, manage_ticks=False, boxprops=line,
+            medianprops=line | {"linewidth": 2.2}, whiskerprops=line, capprops=line, capwidths=0.4,
+        )  # fmt: skip
+    kinds = sorted(values["kind"].unique())
+    offsets = np.linspace(-0.28, 0.28, len(kinds)) if len(kinds) > 1 else [0.0]
+    for i, (kind, offset) in enumerate(zip(kinds, offsets, strict=True)):
+        chosen = values[values["kind"] == kind]
+        at = order.index.get_indexer(chosen["method"]) + offset
+        look = {"color": f"C{i % 10}", "marker": MARKERS[i % 12], "alpha": 0.75}
+        axes.scatter(chosen[metric], at, s=14, label=kind, zorder=3, linewidths=0, **look)
+    axes.set(xlabel=LABELS.get(metric, f"{metric} of an image"), ylabel="")
+    labels = [f"{name}\n{_images(count)}" for name, count in order["images"].items()]
+    axes.set_yticks(range(len(order)), labels)
+    axes.set_ylim(len(order) - 0.4, -0.6)  # the first on top
+    _finish(figure, axes, "kind of defect")
+    return figure
+
+
+def _images(count: int) -> str:
+    return f"{count} image" if count == 1 else f"{count} images"
+
+
+def _per_image(images: pd.DataFrame, metric: str) -> pd.DataFrame:
+    table = _checked(images, ["method", "path", "kind"], metric)
+    by = [c for c in ("method", "dataset", "category", "path", "kind") if c in table]
+    return table.groupby(by, sort=False, dropna=False)[metric].mean().reset_index()
+
+
+# Figures 5 to 8: noise and missing pixels
+
+
+def curves(levels: pd.DataFrame, metric_label: str, x_label: str) -> Picture:
+    """Figures 5 to 8: a line per method over the level of a disturbance.
+
+    The line is the mean of the draws, the band reaches from the smallest to the largest; a level
+    that a method lacks has no marker.
+
+    Args:
+        levels: columns `method`, `level` (a number, in the unit that `x_label` names), `draw` (the
+            seed of the disturbance, or NaN where there is none) and `value`; several lines of a
+            draw, as of several categories, are averaged first.
+        metric_label: what the values are.
+        x_label: what the levels are, with their unit.
+    """
+    table = _checked(levels, ["method", "level", "draw"], "value")
+    by_draw = table.groupby(["method", "level", "draw"], dropna=False)["value"].mean().dropna()
+    summary = by_draw.groupby(["method", "level"]).agg(["mean", "min", "max", "count"])
+    figure = Picture(figsize=(8, 3.6), dpi=110)
+    axes = figure.subplots()
+    for name, look in styles(list(table["method"].unique())).items():
+        found = name in summary.index.get_level_values("method")
+        line = summary.loc[name] if found else summary.iloc[:0].droplevel("method")
+        label = name if found else f"{name} (no value)"
+        axes.plot(line.index, line["mean"], label=label, markersize=5, linewidth=1.4, **look)
+        axes.fill_between(
+            line.index, line["min"], line["max"], color=look["color"], alpha=0.15, linewidth=0
+        )
+    axes.set(xlabel=x_label, ylabel=metric_label)
+    few, many = summary["count"].min(), summary["count"].max()
+    number = f"{few}" if few == many else f"{few} to {many}"
+    _finish(figure, axes, "one draw" if many == 1 else f"mean and range of\n{number} draws")
+    return figure
+
+
+def styles(methods: list[str]) -> dict[str, dict[str, Any]]:
+    """How each method's line is drawn, in the order of the palette.
+
+    The name gives colour and marker, the stars behind it give dashes and an empty marker, so that
+    a method and its departing settings are told apart, with or without colour.
+    """
+    slugs = {name: name.rstrip("* ") for name in methods}
+    unknown = sorted(set(slugs.values()) - set(PALETTE))
+    known = [*PALETTE, *unknown]
+    looks: dict[str, dict[str, Any]] = {}
+    for name in sorted(methods, key=lambda n: (known.index(slugs[n]), n)):
+        slug, stars = slugs[name], name.count("*")
+        color = PALETTE.get(slug) or OTHERS[unknown.index(slug) % len(OTHERS)]
+        looks[name] = {
+            "color": color,
+            "marker": MARKERS[known.index(slug) % len(MARKERS)],
+            "linestyle": DASHES[stars % len(DASHES)],
+            "markerfacecolor": "white" if stars else color,
+        }
+    return looks
+
+
+# Ablations: what changes while the network trains
+
+
+def over_steps(
+    table: pd.DataFrame, y: str, y_label: str, log: bool = False, band: bool = False
+) -> Picture:
+    """A line per variant over the steps of training, its mean over images.
+
+    Steps at which an image of the variant has no value are left out, so that the mean is one of
+    the same images along the whole line.
+
+    Args:
+        table: columns `variant`, `image`, `step` and y; several lines of an image at a step, as
+            under several seeds, are averaged first.
+        y: the column to draw.
+        y_label: what it is, with its unit.
+        log: whether steps stand on a logarithmic axis; step 0, if there, gets a place before 1.
+        band: whether a band reaches from the lowest to the highest image.
+    """
+    table = _checked(table, ["variant", "image", "step"], y)
+    summaries = {str(name): _same_images(rows, y) for name, rows in
+                 table.groupby("variant", sort=False)}  # fmt: skip
+    counts = {name: int(summary["count"].max()) for name, summary in summaries.items()}
+    same = len(set(counts.values())) == 1
+    figure = Picture(figsize=(9, max(3.6, 0.8 + 0.25 * len(summaries))), dpi=110)
+    axes = figure.subplots()
+    for i, (name, line) in enumerate(summaries.items()):
+        color, label = VARIANTS[i % 7], name if same else f"{name} ({_images(counts[name])})"
+        # markers set off against each other, so that lines on top of each other show
+        apart = -(-len(line) // 8)
+        axes.plot(
+            line.index, line["mean"], color=color, linestyle=DASHES[i % 4], marker=MARKERS[i % 12],
+            markersize=4.5, markevery=(i % apart, apart), linewidth=1.3,
+            label=textwrap.fill(label, 30),
+        )  # fmt: skip
+        if band:
+            axes.fill_between(
+                line.index, line["min"], line["max"], color=color, alpha=0.12, linewidth=0
+            )
+    axes.set(xlabel="training step", ylabel=y_label)
+    if log:
+        _log_steps(axes, bool((table["step"] <= 0).any()))
+    _finish(figure, axes, f"mean of {_images(max(counts.values()))}" if same else "mean of images")
+    return figure
+
+
+def _same_images(rows: pd.DataFrame, y: str) -> pd.DataFrame:
+    """Mean, min, max and count over images of one variant, at the steps that have all of them."""
+    by_image = rows.groupby(["step", "image"])[y].mean().dropna()
+    summary = by_image.groupby("step").agg(["mean", "min", "max", "count"])
+    everyone = by_image.index.get_level_values("image").nunique()
+    complete = summary[summary["count"] == everyone]
+    if complete.empty:
+        name = rows["variant"].iloc[0]
+        raise ValueError(f"variant {name!r} has no step with a value of {y} for all its images")
+    return complete
+
+
+def _log_steps(axes: Axes, zero: bool) -> None:
+    if zero:  # no logarithm; the stretch below 1 is linear
+        axes.set_xscale("symlog", linthresh=1, linscale=0.4)
+    else:
+        axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda step, _: f"{step:g}")
+
+
+# What they share
+
+
+def _checked(table: pd.DataFrame, columns: list[str], value: str) -> pd.DataFrame:
+    """The table, its departing methods starred, or a ValueError that says what it lacks."""
+    if table.empty:
+        raise ValueError(f"there is nothing to draw: the table for {value} has no rows")
+    missing = [c for c in (*columns, value) if c not in table]
+    if missing:
+        raise ValueError(f"the table lacks {', '.join(missing)}; it has {', '.join(table)}")
+    if table[value].isna().all():
+        raise ValueError(f"there is nothing to draw: no row has a value of {value}")
+    if {"method", "settings"} <= set(table) and not table["method"].str.endswith("*").any():
+        return starred(table.reset_index(drop=True))  # it needs the lines numbered once
+    return table
+
+
+def _finish(figure: Picture, axes: Axes, title: str) -> None:
+    """Sizes of letters, a grid, and the legend beside the axes, where it hides nothing."""
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(axes.get_xlabel(), fontsize=9)
+    axes.set_ylabel(axes.get_ylabel(), fontsize=9)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    figure.set_layout_engine("constrained")
+    figure.legend(
+        loc="outside right upper", fontsize=8, title=title, title_fontsize=8, handlelength=3.2
+    )
