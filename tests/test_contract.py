@@ -11,7 +11,10 @@ from anomlib import METHODS
 # Settings that make a method small enough for a test: departures, all of them
 TINY = {
     "ssdnet": {"epochs": 40, "widths": (8, 16), "skip": 0, "resolutions": (5,)},
+    "glcm": {"window": 4, "levels": 16, "stride": 1},
     "spectral_residual": {"width": None, "sigma": 2.0},
+    "pg_lsr": {"width": None, "patch": 6, "overlap": 3, "sigma": 1.0},
+    "rpca": {"patch": 8, "stride": 4},
     "winclip": {"backbone": "tiny"},
     "random": {},
     "pixelmean": {},
@@ -76,7 +79,7 @@ def test_a_map_ignores_its_batch(name, toy):
     assert torch.allclose(method.anomaly_map(toy.test[2:3]), maps[2:3], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["random", "ssdnet"])
+@pytest.mark.parametrize("name", ["random", "ssdnet", "pg_lsr"])
 def test_another_seed_is_another_map(name, toy):
     first, second = (tiny(name, seed=s).fit(toy.train).anomaly_map(toy.test[:1]) for s in (0, 1))
     assert not torch.equal(first, second)

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from anomlib.methods.ssdnet import SSDnet
 from anomlib.metrics import per_image_pixel
-from anomlib.studies.ssdnet import ablation, trajectory
+from anomlib.studies.ssdnet import ablation, trajectory, turning_points
 
 SMALL = {"widths": (4,), "skip": 0, "resolutions": (5,)}
 
@@ -39,3 +40,11 @@ def test_an_ablation_has_a_line_per_variant_image_seed_and_step(toy):
     assert (values["noise"] != values["none"]).any()
     with pytest.raises(ValueError, match="no masks"):
         ablation(replace(toy, masks=None), SMALL, variants, steps=[1], seeds=[0])
+
+
+def test_turning_points_by_hand():
+    place = {"profile": "demo", "dataset": "d", "category": "c", "variant": "v"}
+    steps = pd.DataFrame({"step": [1, 1, 2, 2, 3, 3], "pixel_ap": [0, 0.2, 0.4, 0.8, 0.1, 0.3]})
+    line = turning_points(steps.assign(**place)).iloc[0]
+    assert line["at step"] == 2
+    assert line.drop("at step").tolist() == pytest.approx([0.6, 0.2, 0.4])  # means of two images

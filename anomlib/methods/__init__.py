@@ -1,12 +1,18 @@
+from .glcm import GLCM
+from .pg_lsr import PGLSR
 from .pixelmean import PixelMean
 from .random import Random
+from .rpca import RPCA
 from .spectral_residual import SpectralResidual
 from .ssdnet import SSDnet
 from .winclip import WinCLIP
 
 METHODS = {
     "ssdnet": SSDnet,
+    "glcm": GLCM,
     "spectral_residual": SpectralResidual,
+    "pg_lsr": PGLSR,
+    "rpca": RPCA,
     "winclip": WinCLIP,
     "random": Random,
     "pixelmean": PixelMean,

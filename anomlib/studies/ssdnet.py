@@ -69,3 +69,20 @@ def ablation(
     names = ["dataset", "category", "variant", "image", "seed"]
     table = pd.concat(tables, ignore_index=True)
     return table[[*names, *table.columns.difference(names, sort=False)]]
+
+
+def turning_points(table: pd.DataFrame) -> pd.DataFrame:
+    """Where the mean AP over images and seeds is highest, and what is left of it at the end.
+
+    Args:
+        table: `ablation`'s, with `profile`.
+    """
+    by = ["profile", "dataset", "category", "variant"]
+    mean = table.groupby([*by, "step"], sort=False)["pixel_ap"].mean().reset_index()
+    groups = mean.groupby(by, sort=False)
+    best = mean.loc[groups["pixel_ap"].idxmax()].set_index(by)
+    last = mean.loc[groups["step"].idxmax()].set_index(by)
+    found = best.rename(columns={"pixel_ap": "highest AP", "step": "at step"})
+    found["AP at the last step"] = last["pixel_ap"]
+    found["lost"] = found["highest AP"] - found["AP at the last step"]
+    return found.round(3)
