@@ -111,6 +111,13 @@ def status(folder, job):
     return f"{folder}/.status/{job}.json"
 
 
+STUDIES = [item for item in filter(chosen, ITEMS) if "study" in ITEMS[item] and "full" in PROFILES]
+
+
+def study_status(item):
+    return status("results", f"studies/{item}")
+
+
 def tidy():
     """What failed last time is tried again; what no item asks for any more is taken away."""
     for path in Path("results").glob("**/.status/**/*.json"):
@@ -176,12 +183,6 @@ rule runs:
 
 
 # ---- studies: pages whose notebook computes; in the profile `full` with the parameters listed there
-
-STUDIES = [item for item in filter(chosen, ITEMS) if "study" in ITEMS[item] and "full" in PROFILES]
-
-
-def study_status(item):
-    return status("results", f"studies/{item}")
 
 
 rule study:
