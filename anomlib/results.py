@@ -17,6 +17,7 @@ from .assets import PROJECT
 from .experiments import KEY, PROFILES, Run, folder_of, runs_of
 from .metrics import (
     IMAGE_METRICS,
+    label_regions,
     mean_image_pixel_ap,
     mean_image_pixel_auroc,
     otsu_ratio,
@@ -64,6 +65,8 @@ def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
     if data.masks is not None:
         table = table.assign(**per_image_pixel(maps, data.masks))
         table["otsu"] = otsu_ratio(maps, data.masks)  # area marked, over that of the defect
+        regions = label_regions(data.masks.cpu().numpy())
+        table["regions"] = [len(np.unique(r[r > 0])) for r in regions]
     return table
 
 
