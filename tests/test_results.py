@@ -38,15 +38,9 @@ def test_rows_and_lines(toy, tables):
     assert set(rows["settings"]) == {"blur=3"} and set(rows["method"]) == {"pixelmean"}
     assert rows["value"].between(0, 1).all()
     assert {"image_auroc", "pixel_auroc", "pixel_ap", "aupro"} <= set(rows["metric"])
-    assert list(images.columns) == [
-        "path",
-        "kind",
-        "label",
-        "score",
-        "pixel_auroc",
-        "pixel_ap",
-        "otsu",
-    ]
+    of_pixels = ["pixel_auroc", "pixel_ap", "otsu", "regions"]
+    assert list(images.columns) == ["path", "kind", "label", "score", *of_pixels]
+    assert images["regions"].tolist() == toy.labels.int().tolist()  # one square each
     assert images["pixel_ap"].notna().sum() == toy.labels.sum()  # undefined on good images
 
 
