@@ -456,3 +456,85 @@ def _finish(figure: Picture, axes: Axes, title: str) -> None:
     figure.legend(
         loc="outside right upper", fontsize=8, title=title, title_fontsize=8, handlelength=3.2
     )
+
+
+# Rows in, tables out
+
+
+def levels(rows: pd.DataFrame, kind: str, metric: str) -> pd.DataFrame:
+    """The rows of one disturbance for `curves`, the undisturbed images as level 0.
+
+    Args:
+        rows: rows of `results.load`, of one profile.
+        kind: "noise" or "missing", as in the name of a dataset.
+    """
+    chosen = rows[rows["metric"] == metric]
+    found = {
+        n: chosen["dataset"].str.extract(rf"\+{n}=([0-9.e-]+)")[0] for n in ("noise", "missing")
+    }
+    other = found.pop("missing" if kind == "noise" else "noise")
+    draws = chosen["dataset"].str.extract(r"\+nseed=([0-9]+)")[0]
+    table = chosen.assign(level=found[kind].astype(float).fillna(0.0), draw=draws.fillna(0))
+    return table[other.isna()].astype({"draw": int})
+
+
+def ranked_settings(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A line per settings of one method, a column per category, the best mean on top."""
+    by = ["settings", "category"]
+    cells = rows[rows["metric"] == metric].groupby(by)["value"].mean().unstack("category")
+    cells.insert(0, "mean", cells.mean(axis=1, skipna=False))
+    return cells.sort_values("mean", ascending=False).rename_axis(columns=None)
+
+
+def tuning_cost(cells: pd.DataFrame, everywhere: str) -> pd.DataFrame:
+    """What hand tuning would gain on each category: the best of the settings against one for all.
+
+    Args:
+        cells: of `ranked_settings`.
+        everywhere: the settings that are used on every category.
+    """
+    cells = cells.drop(columns="mean")
+    best = cells.max()
+    found = pd.DataFrame({"one for all": cells.loc[everywhere], "tuned by hand": best})
+    found["gain"] = found["tuned by hand"] - found["one for all"]
+    found["tuned settings"] = cells.idxmax()
+    return found.sort_values("gain", ascending=False)
+
+
+def seconds(records: pd.DataFrame, by: str = "key.dataset") -> pd.DataFrame:
+    """Seconds per test image and the peak memory of a run, a line per method and settings."""
+    per_image = records["seconds.map"] / records["images.test"]
+    shown = records.assign(
+        **{"seconds per image": per_image, "settings": records["key.settings"].astype(str)}
+    )
+    groups = shown.groupby(["key.method", "settings", by, "machine.device"], dropna=False)
+    columns = {"seconds per image": "median", "peak_memory_mb": "max", "run": "count"}
+    return groups.agg(columns).rename(columns={"run": "runs"}).round(2)
+
+
+# Appendix 7.1
+
+
+def embedding_losses(pairs: pd.DataFrame, scaled: pd.DataFrame) -> Picture:
+    """Left: squared distance of unit embeddings over their cosine. Right: what length does.
+
+    Args:
+        pairs: columns `cosine` and `squared`.
+        scaled: columns `length`, `inner product` and `cosine`, of one pair with a growing partner.
+    """
+    figure = Picture(figsize=(8.5, 3.2), dpi=110)
+    left, right = figure.subplots(1, 2)
+    cosine = np.array([-1.0, 1.0])
+    left.plot(cosine, 2 - 2 * cosine, color=VARIANTS[0], label="2 - 2 cos")
+    left.plot(
+        pairs["cosine"], pairs["squared"], "o", ms=3, color=VARIANTS[1], label="random pairs"
+    )
+    left.set(xlabel="cosine of two embeddings", ylabel="squared distance of unit embeddings")
+    for name, look in (("inner product", "-"), ("cosine", "--")):
+        right.plot(scaled["length"], scaled[name], look, label=name)
+    right.set(xlabel="length of the second embedding", ylabel="value")
+    for axes in (left, right):
+        axes.legend(fontsize=8)
+        axes.grid(color="0.9", linewidth=0.6)
+    figure.set_layout_engine("constrained")
+    return figure
