@@ -3,10 +3,11 @@ PYTHON ?= python3
 PROFILE ?= profiles/local
 BIN := $(CURDIR)/.venv/bin
 SNAKEMAKE = PATH="$(BIN):$$PATH" snakemake --profile $(PROFILE)
+PYTEST = PATH="$(BIN):$$PATH" pytest -q
 ITEM ?=
 DATASET ?=
 
-.PHONY: help book test data full paper item rerun check-book pdf lock clean
+.PHONY: help book test baselines data full paper item rerun check-book pdf lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +17,11 @@ book: data  ## runs the demo (and, where real images are, the sample) and builds
 
 test: data  ## ruff, pyright and the tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright --pythonpath $(BIN)/python
-	@PATH="$(BIN):$$PATH" pytest -q --durations=10
+	@$(PYTEST) --durations=10
+
+baselines: data  ## installs the extra that WinCLIP needs, and runs the tests that wait for it
+	@$(BIN)/pip install -q -e ".[baselines]"
+	@$(PYTEST) tests/test_winclip.py tests/test_contract.py
 
 data: .venv/installed  ## makes `textures`; arranges the originals in $ANOMLIB_SOURCE, where it is set
 	@$(SNAKEMAKE) data

@@ -1,10 +1,12 @@
 """What the five papers claim, and what decides it: one small predicate per claim, named by its id.
 
-Three literal tables at the end map a claim's id to its predicate:
+Five literal tables at the end map a claim's id to its predicate:
 
-    PRINTED   over the rows of `results/published.csv`: does the paper's own table bear it out?
-    MEASURED  over our rows: is it reproduced, and on which data?
-    EXACT     a calculation that needs no data
+    PRINTED    over the rows of `results/published.csv`: does the paper's own table bear it out?
+    MEASURED   over our rows: is it reproduced, and on which data?
+    IMAGEWISE  over our lines of images, where a claim is about images one by one
+    STUDIED    over the tables of our studies, where it is about more than a run's results
+    EXACT      a calculation that needs no data
 
 `decide` turns them into one line per claim, `summary` counts the verdicts. Thresholds are those
 of the column `check` of `results/claims.csv`; every other number is read from a row, and an absent
@@ -17,11 +19,17 @@ What the rows decide, and what they do not:
     4. Rows of different scopes, profiles or sets of images never meet in one mean. The strongest
        scope that has all the rows decides alone.
     5. Of several settings the one with the most rows decides ("paper" before others in a tie).
+    6. WinCLIP alone may be absent, for its weights are not everyone's to have; every other method
+       is waited for. A claim that names WinCLIP and already fails without it is not reproduced.
+       One that holds without it is not reproduced either: it stays "not tested yet", and the
+       evidence says what holds so far, on which data.
 """
 
+import json
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -39,18 +47,23 @@ PROFILES = ("full", "sample", "demo")
 COLUMNS = (  # of our rows
     "method settings trained_on dataset category seed metric value profile".split()
 )
+LINE_COLUMNS = (  # of our lines of images; a metric's column may be absent
+    "path kind label method settings trained_on dataset category seed profile".split()
+)
+STUDY_COLUMNS = "dataset category profile".split()  # of any study
 CORRUPTIONS = {"noise", "missing", "nseed"}  # variants that change pixels, not which images
 
 PRINTED_WORDS = {True: "holds on the printed numbers", False: "fails on the printed numbers"}
 
 Outcome = tuple[bool, str]  # whether it holds, and the numbers that say so
+Studies = dict[str, pd.DataFrame]  # by item, such as "ssdnet/study_guards"
 
 
 @dataclass(frozen=True)
 class Decision:
     """What our rows say about a claim."""
 
-    holds: bool
+    holds: bool | None  # None: undecided, for only a part of the claim could be tested
     scope: str
     evidence: str  # a short sentence with the numbers that decided it
 
@@ -62,29 +75,40 @@ class Decision:
 # ---- every claim, one line
 
 
-def decide(claims: pd.DataFrame, published: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def decide(
+    claims: pd.DataFrame,
+    published: pd.DataFrame,
+    rows: pd.DataFrame,
+    images: pd.DataFrame | None = None,
+    studies: Studies | None = None,
+) -> pd.DataFrame:
     """Gives each claim its verdict, scope and evidence, in the order of `claims`.
 
     Args:
         claims: `results/claims.csv`.
         published: `results/published.csv`.
         rows: our measured rows with their profile, as `results.load` returns them; may be empty.
+        images: one line per test image, as `results.load_images(rows)` returns them.
+        studies: item -> its table, as `results.load_study(item)` returns it.
 
     Returns:
         Columns id, paper, item, claim, check, kind, needs, printed, printed_evidence, verdict,
         scope, evidence, command.
 
     Raises:
-        ValueError: a predicate for an unknown claim, or measured rows that cannot be read.
+        ValueError: a predicate for an unknown claim, or measured rows, lines of images or studies
+            that cannot be read.
         LookupError: a printed number that a predicate needs is absent; names the claim.
     """
-    _check(claims, rows)
+    images, studies = pd.DataFrame() if images is None else images, studies or {}
+    _check(claims, rows, images, studies)
     kept = ["id", "paper", "item", "claim", "check", "kind", "needs"]
     decided = []
     for claim in claims.to_dict("records"):
         name, command = claim["id"], command_for(claim["paper"], claim["needs"])
         outcome = _printed(name, published)
-        verdict, scope, evidence = _verdict(name, outcome, rows, command)
+        decision = _decision(name, rows, images, studies)
+        verdict, scope, evidence = _verdict(name, outcome, decision, command)
         decided.append(
             {column: claim[column] for column in kept}
             | {
@@ -113,18 +137,30 @@ def command_for(paper: str, needs: str) -> str:
     return f"make {'paper' if needs == 'gpu_full' else 'full'} ITEM={paper}"
 
 
-def _check(claims: pd.DataFrame, rows: pd.DataFrame) -> None:
-    unknown = sorted({*PRINTED, *MEASURED, *EXACT} - set(claims["id"]))
+def _check(
+    claims: pd.DataFrame, rows: pd.DataFrame, images: pd.DataFrame, studies: Studies
+) -> None:
+    predicates = {*PRINTED, *MEASURED, *IMAGEWISE, *STUDIED, *EXACT}
+    unknown = sorted(predicates - set(claims["id"]))
     if unknown:
         raise ValueError(f"claims.py decides {', '.join(unknown)}: no such id in claims.csv")
-    if rows.empty:
+    _check_table("measured rows", rows, COLUMNS)
+    _check_table("lines of images", images, LINE_COLUMNS)
+    for item, table in studies.items():
+        _check_table(f"lines of the study {item}", table, STUDY_COLUMNS)
+
+
+def _check_table(what: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    if table.empty:
         return
-    absent = [c for c in COLUMNS if c not in rows.columns]
+    absent = [c for c in columns if c not in table.columns]
     if absent:
-        raise ValueError(f"measured rows lack the columns {', '.join(absent)}")
-    strange = sorted(set(rows["profile"].astype(str)) - set(PROFILES))
+        raise ValueError(f"{what} lack the columns {', '.join(absent)}")
+    strange = sorted(set(table["profile"].astype(str)) - set(PROFILES))
     if strange:
-        raise ValueError(f"unknown profile {', '.join(strange)}; known are {', '.join(PROFILES)}")
+        raise ValueError(
+            f"{what}: unknown profile {', '.join(strange)}; known are {', '.join(PROFILES)}"
+        )
 
 
 def _printed(name: str, published: pd.DataFrame) -> Outcome | None:
@@ -136,18 +172,29 @@ def _printed(name: str, published: pd.DataFrame) -> Outcome | None:
         raise LookupError(f"{name} cannot be decided: {error}") from error
 
 
+def _decision(
+    name: str, rows: pd.DataFrame, images: pd.DataFrame, studies: Studies
+) -> Decision | None:
+    if name in MEASURED and not rows.empty:
+        return MEASURED[name](rows)
+    if name in IMAGEWISE and not images.empty:
+        return IMAGEWISE[name](images)
+    return STUDIED[name](studies) if name in STUDIED else None
+
+
 def _verdict(
-    name: str, printed: Outcome | None, rows: pd.DataFrame, command: str
+    name: str, printed: Outcome | None, decision: Decision | None, command: str
 ) -> tuple[str, str, str]:
     if name in EXACT:
         holds, evidence = EXACT[name]()
         return "holds exactly" if holds else "fails exactly", "calculation", evidence
-    decision = MEASURED[name](rows) if name in MEASURED and not rows.empty else None
-    if decision is not None:
+    if decision is not None and decision.holds is not None:
         verdict = "reproduced" if decision.holds else "not reproduced"
         return verdict, decision.scope, decision.evidence
     if printed is not None and not printed[0]:
         return "contradicted by the paper's own table", "printed table", printed[1]
+    if decision is not None:  # a part of the claim holds, the rest waits for the command
+        return f"not tested yet: {command}", decision.scope, decision.evidence
     return f"not tested yet: {command}", "", ""
 
 
@@ -273,6 +320,14 @@ def top(label: str, numbers: dict[str, float], relation: str = ">") -> Outcome:
     return compare(label, first, relation, (rival, best))
 
 
+def least(label: str, numbers: dict[str, float]) -> Outcome:
+    """The first of the named numbers against the smallest of the others."""
+    first, *others = numbers.items()
+    rival, low = min(others, key=lambda item: item[1])
+    rival += f" (least of {len(others)})" if len(others) > 1 else ""
+    return compare(label, first, "<", (rival, low))
+
+
 def falling(label: str, numbers: dict[str, float]) -> Outcome:
     """Named numbers that should decrease strictly in the order given."""
     (name, last), *rest = numbers.items()
@@ -291,9 +346,9 @@ def within(label: str, got: float, wanted: float, margin: float) -> Outcome:
     return abs(gap(got, wanted)) <= margin, words
 
 
-def in_each(label: str, gaps: dict[str, float]) -> Outcome:
+def in_each(label: str, gaps: dict[str, float], relation: str = ">") -> Outcome:
     """Differences that should all be positive: in how many places, and where least or not."""
-    failing = {place: x for place, x in gaps.items() if not x > 0}
+    failing = {place: x for place, x in gaps.items() if not RELATIONS[relation](x, 0)}
     narrow = min(gaps, key=lambda place: gaps[place])
     words = f"{label} in {len(gaps) - len(failing)} of {len(gaps)}"
     if failing:
@@ -861,6 +916,50 @@ def untouched(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
     )
 
 
+def settled(
+    rows: pd.DataFrame,
+    method: str,
+    key: Sequence[str],
+    table: Callable[[pd.DataFrame], pd.DataFrame],
+) -> tuple[pd.DataFrame, str] | None:
+    """A method's numbers, all from the same settings, and the words that say which.
+
+    Args:
+        rows: those of one part of `scoped` that are asked for.
+        key: the columns that name a row of one run; its number is its `value`.
+        table: from the rows of one run to its numbers; NaN, or none at all: it is incomplete.
+
+    Returns:
+        None where no settings are complete.
+
+    Raises:
+        ValueError: two rows for one key, or a value that is not a number.
+    """
+    rows, complete = keep(rows, rows["method"] == method), []
+    for settings, trained_on in sorted(
+        set(zip(rows["settings"], rows["trained_on"], strict=True))
+    ):
+        run = keep(rows, (rows["settings"] == settings) & (rows["trained_on"] == trained_on))
+        if run.duplicated(subset=list(key)).any():
+            raise ValueError(f"{method} ({settings}) has two rows for one key")
+        if not np.isfinite(run["value"].to_numpy(dtype=float)).all():
+            raise ValueError(f"{method} ({settings}) has a value that is not a number")
+        numbers = table(run)
+        if len(numbers) and numbers.notna().to_numpy().all():
+            rank = (-len(run), settings != "paper", settings, trained_on)
+            complete.append((rank, numbers, len(set(run["seed"]))))
+    if not complete:
+        return None
+    (_, _, settings, trained_on), numbers, seeds = min(complete, key=lambda found: found[0])
+    words = f"{method} (settings {settings}, trained on {trained_on}, "
+    words += f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    words += f", most rows of {len(complete)} settings)" if len(complete) > 1 else ")"
+    return numbers, words
+
+
+ROW_KEY = ("dataset", "category", "seed", "metric")
+
+
 def measured(
     rows: pd.DataFrame, method: str, metrics: Sequence[str], categories: Sequence[str]
 ) -> tuple[dict[str, float], str] | None:
@@ -878,29 +977,122 @@ def measured(
     Raises:
         ValueError: two rows for one key, or a value that is not a number.
     """
-    ours = (rows["method"] == method) & rows["metric"].isin(metrics)
-    rows, complete = keep(rows, ours & rows["category"].isin(categories)), []
-    for settings, trained_on in sorted(
-        set(zip(rows["settings"], rows["trained_on"], strict=True))
-    ):
-        run = keep(rows, (rows["settings"] == settings) & (rows["trained_on"] == trained_on))
-        if run.duplicated(subset=["dataset", "category", "seed", "metric"]).any():
-            raise ValueError(f"{method} ({settings}) has two rows for one key")
-        if not np.isfinite(run["value"]).all():
-            raise ValueError(f"{method} ({settings}) has a value that is not a number")
-        table = run.pivot_table(index="metric", columns="category", values="value")
-        table = table.reindex(index=list(metrics), columns=list(categories))
-        if table.notna().to_numpy().all():
-            rank = (-len(run), settings != "paper", settings, trained_on)
-            means = {m: float(x) for m, x in table.mean(axis=1).items()}
-            complete.append((rank, means, len(set(run["seed"]))))
-    if not complete:
+
+    def table(run: pd.DataFrame) -> pd.DataFrame:
+        means = run.pivot_table(index="metric", columns="category", values="value")
+        return means.reindex(index=list(metrics), columns=list(categories))
+
+    rows = keep(rows, rows["metric"].isin(metrics) & rows["category"].isin(categories))
+    found = settled(rows, method, ROW_KEY, table)
+    if found is None:
         return None
-    (_, _, settings, trained_on), means, seeds = min(complete, key=lambda found: found[0])
-    words = f"{method} (settings {settings}, trained on {trained_on}, "
-    words += f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    words += f", most rows of {len(complete)} settings)" if len(complete) > 1 else ")"
-    return means, words
+    return {m: float(x) for m, x in found[0].mean(axis=1).items()}, found[1]
+
+
+def sweeps(
+    rows: pd.DataFrame, kind: str, levels: Sequence[float], methods: Sequence[str]
+) -> Iterator[tuple[str, dict[str, pd.DataFrame], str]]:
+    """Part by part, the means of methods at each level of a corruption, over its draws.
+
+    A draw counts where every method has it at every level; level 0 is the same for all draws.
+
+    Args:
+        rows: of one dataset and category.
+        kind: "noise" or "missing".
+
+    Yields:
+        Scope; method -> a table of PER_IMAGE (rows) by level (columns); and words: which data,
+        draws and runs. Nothing where more than WinCLIP is absent.
+    """
+    other = CORRUPTIONS - {kind, "nseed"}
+    split = [dict(v.partition("=")[::2] for v in d.split("+")[1:]) for d in rows["dataset"]]
+    rows = rows.assign(
+        level=[float(v.get(kind, 0)) for v in split],
+        draw=[int(v.get("nseed", 0)) for v in split],
+        images=["+".join(v for v in d.split("+") if not _corrupts(v)) for d in rows["dataset"]],
+    )
+    asked = rows["metric"].isin(PER_IMAGE) & rows["level"].isin(levels)
+    rows = keep(rows, asked & np.array([not other & set(v) for v in split], dtype=bool))
+
+    def table(run: pd.DataFrame) -> pd.DataFrame:
+        means = run.pivot_table(index="draw", columns=["metric", "level"], values="value")
+        means = means.reindex(columns=pd.MultiIndex.from_product([PER_IMAGE, levels]))
+        means = means.sort_index()  # draw 0 first, in which untouched images are counted
+        for metric in PER_IMAGE if 0.0 in levels else ():
+            means[metric, 0.0] = means[metric, 0.0].ffill().bfill()
+        return means.dropna()  # a row for each complete draw
+
+    for scope, part in scoped(rows):
+        gathered = gather({m: settled(part, m, ROW_KEY, table) for m in methods})
+        if gathered is None:
+            continue
+        found, runs = gathered
+        draws = sorted(set.intersection(*(set(numbers.index) for numbers in found.values())))
+        if draws:
+            means = {m: x.loc[draws].mean().unstack() for m, x in found.items()}
+            words = f"{part['images'].iloc[0]}/{part['category'].iloc[0]}, profile "
+            words += f"{part['profile'].iloc[0]}, {len(draws)} draw{'s' * (len(draws) > 1)}"
+            yield scope, means, f"{words}. Runs: {runs}"
+
+
+def _corrupts(variant: str) -> bool:
+    return variant.partition("=")[0] in CORRUPTIONS
+
+
+def imagewise(lines: pd.DataFrame, method: str) -> tuple[pd.DataFrame, str] | None:
+    """A method's numbers by seed (rows) and image (columns: category, path), and words for it.
+
+    Args:
+        lines: one part of `scoped`, of `defective`; settings that lack one of its images are
+            incomplete.
+    """
+    places = pd.MultiIndex.from_frame(lines[["category", "path"]].drop_duplicates())
+
+    def table(run: pd.DataFrame) -> pd.DataFrame:
+        numbers = run.pivot_table(index="seed", columns=["category", "path"], values="value")
+        return numbers.reindex(columns=places)
+
+    return settled(lines, method, ("dataset", "category", "seed", "path"), table)
+
+
+def defective(images: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The lines of defective images that have a number in a column, as their `value`."""
+    if column not in images.columns:  # in no file of an older version
+        return images.iloc[:0].assign(value=[])
+    lines = images.assign(value=images[column])
+    return keep(lines, (lines["label"] == 1) & lines["value"].notna())
+
+
+Found = TypeVar("Found")
+
+
+def gather(
+    found: dict[str, tuple[Found, str] | None],
+) -> tuple[dict[str, Found], str] | None:
+    """What was found of each method, and the words; None where more than WinCLIP is absent."""
+    here = {m: x for m, x in found.items() if x is not None}
+    if not here or set(found) - set(here) - {"winclip"}:
+        return None
+    return {m: x for m, (x, _) in here.items()}, ", ".join(words for _, words in here.values())
+
+
+def strongest(findings: Iterable[tuple[str, Outcome, bool]]) -> Decision | None:
+    """What the strongest of several scopes says that can say something.
+
+    Args:
+        findings: scope, outcome, and whether nothing was absent, the strongest scope first. An
+            outcome that fails without WinCLIP decides. One that holds without it is undecided, and
+            then only a finding with WinCLIP may decide in a weaker scope.
+    """
+    waiting = None
+    for scope, (holds, words), complete in findings:
+        if complete:
+            return Decision(holds, scope, words)
+        if waiting is None and not holds:
+            return Decision(False, scope, f"{words}. It fails already without winclip")
+        words = f"Holds so far: {words}. No rows of winclip: its weights are not at hand"
+        waiting = waiting or Decision(None, scope, words)
+    return waiting
 
 
 def _where(rows: pd.DataFrame) -> str:
@@ -912,41 +1104,486 @@ def _where(rows: pd.DataFrame) -> str:
 
 # The paper averages over images; its printed pixel_auroc and pixel_ap join to these
 PER_IMAGE = ("mean_image_pixel_auroc", "mean_image_pixel_ap")
+AUROC_MEAN, AP_MEAN = PER_IMAGE
+FIVE = ("ssdnet", *UNTRAINED)
+
+
+def _grid(rows: pd.DataFrame) -> pd.DataFrame:
+    rows = untouched(rows, "mvtec")
+    return keep(rows, rows["category"] == "grid")
+
+
+def _fabric(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, list[str]]]:
+    """Parts with all types of defect; five images of each: their mean is the mean over images."""
+    for scope, part in scoped(untouched(rows, "hkbu_dot")):
+        types = sorted(part["category"].unique())
+        if len(types) == 6:
+            yield scope, part, types
 
 
 def measured_ssdnet_01(rows: pd.DataFrame) -> Decision | None:
-    rows = untouched(rows, "mvtec")
-    return _ssdnet_leads(keep(rows, rows["category"] == "grid"), ["grid"])
+    parts = ((scope, part, ["grid"]) for scope, part in scoped(_grid(rows)))
+    return strongest(_compared(parts, FIVE, _ssdnet_leads))
 
 
 def measured_ssdnet_02(rows: pd.DataFrame) -> Decision | None:
-    rows = untouched(rows, "hkbu_dot")
-    types = sorted(rows["category"].unique())
-    # five images of each of six types: the mean over types is the mean over images
-    return _ssdnet_leads(rows, types) if len(types) == 6 else None
+    return strongest(_compared(_fabric(rows), FIVE, _ssdnet_leads))
 
 
-def _ssdnet_leads(rows: pd.DataFrame, categories: list[str]) -> Decision | None:
-    for scope, part in scoped(rows):
-        found = {m: measured(part, m, PER_IMAGE, categories) for m in ("ssdnet", *UNTRAINED)}
-        complete = {m: x for m, x in found.items() if x is not None}
-        if len(complete) == len(found):
-            scores = {m: means for m, (means, _) in complete.items()}
-            outcomes = [top(k, {m: x[k] for m, x in scores.items()}) for k in PER_IMAGE]
-            holds, words = every(*outcomes)
-            runs = ", ".join(run for _, run in complete.values())
-            return Decision(holds, scope, f"{_where(part)}: {words}. Runs: {runs}")
-    return None
+Means = dict[str, dict[str, float]]  # method -> metric -> mean
+
+
+def _compared(
+    parts: Iterable[tuple[str, pd.DataFrame, list[str]]],
+    methods: Sequence[str],
+    judge: Callable[[Means], Outcome],
+) -> Iterator[tuple[str, Outcome, bool]]:
+    for scope, part, categories in parts:
+        gathered = gather({m: measured(part, m, PER_IMAGE, categories) for m in methods})
+        if gathered is not None:
+            means, runs = gathered
+            holds, words = judge(means)
+            complete = len(means) == len(methods)
+            yield scope, (holds, f"{_where(part)}: {words}. Runs: {runs}"), complete
+
+
+def _ssdnet_leads(means: Means) -> Outcome:
+    return every(*(top(k, {m: x[k] for m, x in means.items()}) for k in PER_IMAGE))
 
 
 def measured_ssdnet_03(rows: pd.DataFrame) -> Decision | None:
-    rows = untouched(rows, "mvtec")
-    for scope, part in scoped(keep(rows, rows["category"] == "grid")):
+    for scope, part in scoped(_grid(rows)):
         found = measured(part, "ssdnet", PER_IMAGE, ["grid"])
         if found is not None:
             means, run = found
             holds, words = _reaches_grid(means)
             return Decision(holds, scope, f"{_where(part)}, {run}: {words}")
+    return None
+
+
+def measured_ssdnet_04(rows: pd.DataFrame) -> Decision | None:
+    return strongest(_compared(_fabric(rows), FIVE, _leads_second))
+
+
+def _leads_second(means: Means) -> Outcome:
+    """Our lead over the low-rank decomposition, and its own over the rest."""
+    outcomes, rest = [], [m for m in means if m not in ("pg_lsr", "ssdnet")]
+    for metric, claimed in zip(PER_IMAGE, (0.02, 0.10), strict=True):
+        x = {m: numbers[metric] for m, numbers in means.items()}
+        lead = gap(x["ssdnet"], x["pg_lsr"])
+        outcomes.append(within(f"{metric}: lead of ssdnet over pg_lsr", lead, claimed, 0.01))
+        outcomes.append(top(metric, {m: x[m] for m in ("pg_lsr", *rest)}))
+    return every(*outcomes)
+
+
+def measured_ssdnet_05(rows: pd.DataFrame) -> Decision | None:
+    found = _compared(_fabric(rows), ("ssdnet", "winclip"), _is_no_rescue)
+    return strongest(finding for finding in found if finding[2])  # nothing to say without it
+
+
+def _is_no_rescue(means: Means) -> Outcome:
+    ours, clip = means["ssdnet"], means.get("winclip", dict.fromkeys(PER_IMAGE, np.inf))
+    half, less = 0.5 * ours[AP_MEAN], ours[AUROC_MEAN] - 0.1
+    return every(
+        compare(AP_MEAN, ("winclip", clip[AP_MEAN]), "<=", ("half of ssdnet's", half)),
+        compare(AUROC_MEAN, ("winclip", clip[AUROC_MEAN]), "<=", ("ssdnet's less 0.1", less)),
+    )
+
+
+# Figures 3 and 4: image by image
+
+
+def measured_ssdnet_06(images: pd.DataFrame) -> Decision | None:
+    return strongest(_boxes(images, "pixel_auroc", _is_high_and_narrow))
+
+
+def measured_ssdnet_07(images: pd.DataFrame) -> Decision | None:
+    return strongest(_boxes(images, "pixel_ap", _is_high_and_spread))
+
+
+Boxes = dict[str, dict[str, float]]  # mean, median, iqr -> method -> number
+
+
+def _boxes(
+    images: pd.DataFrame, column: str, judge: Callable[[Boxes], Outcome]
+) -> Iterator[tuple[str, Outcome, bool]]:
+    """A box of the box plot over images for each seed; then the mean over seeds."""
+    for scope, part in scoped(defective(_grid(images), column)):
+        gathered = gather({m: imagewise(part, m) for m in FIVE})
+        if gathered is None:
+            continue
+        found, runs = gathered
+        quarters = {
+            m: x.quantile([0.25, 0.5, 0.75], axis=1).mean(axis=1) for m, x in found.items()
+        }
+        boxes = {
+            "mean": {m: float(x.to_numpy().mean()) for m, x in found.items()},
+            "median": {m: float(q[0.5]) for m, q in quarters.items()},
+            "iqr": {m: float(q[0.75] - q[0.25]) for m, q in quarters.items()},
+        }
+        holds, words = judge(boxes)
+        where = f"{_where(part)}, {column} of {found['ssdnet'].shape[1]} images"
+        yield scope, (holds, f"{where}: {words}. Runs: {runs}"), len(found) == len(FIVE)
+
+
+def _is_high_and_narrow(boxes: Boxes) -> Outcome:
+    return every(top("median", boxes["median"]), least("IQR", boxes["iqr"]))
+
+
+def _is_high_and_spread(boxes: Boxes) -> Outcome:
+    iqr = boxes["iqr"]
+    outcomes = [
+        top("median", boxes["median"]),
+        least("IQR", {m: iqr[m] for m in ("ssdnet", "spectral_residual", "pg_lsr")}),
+        least("IQR", {"glcm": iqr["glcm"]} | iqr),
+        compare("mean", ("glcm", boxes["mean"]["glcm"]), "<=", ("allowed", 0.05)),
+    ]
+    if "winclip" in iqr:
+        ours = ("ssdnet", iqr["ssdnet"])
+        outcomes.append(compare("IQR", ours, ">=", ("half winclip's", 0.5 * iqr["winclip"])))
+        outcomes.append(compare("IQR", ours, "<=", ("twice winclip's", 2 * iqr["winclip"])))
+    return every(*outcomes)
+
+
+# Figures 5 to 8: one image of each kind of defect, with more and more noise or missing pixels
+
+LEVELS = tuple(i / 100 for i in range(11))
+Sweep = dict[str, pd.DataFrame]  # method -> PER_IMAGE by level
+
+
+def _swept(
+    rows: pd.DataFrame,
+    kind: str,
+    methods: Sequence[str],
+    judge: Callable[[Sweep], Outcome],
+    levels: Sequence[float] = LEVELS,
+) -> Decision | None:
+    """Decides over mvtec/grid with `first=1`, whatever else its name says."""
+    first = [d.split("+")[0] == "mvtec" and "first=1" in d.split("+") for d in rows["dataset"]]
+    rows, findings = keep(rows, np.array(first, dtype=bool) & (rows["category"] == "grid")), []
+    for scope, means, where in sweeps(rows, kind, levels, methods):
+        holds, words = judge(means)
+        data, runs = where.split(". ", 1)
+        complete = len(means) == len(methods)
+        findings.append((scope, (holds, f"{data}: {words}. {runs}"), complete))
+    return strongest(findings)
+
+
+def _at(sweep: Sweep, method: str, metric: str, level: float) -> float:
+    return float(sweep[method].loc[metric].loc[level])
+
+
+def measured_ssdnet_08(rows: pd.DataFrame) -> Decision | None:
+    return _swept(rows, "noise", FIVE, _stays_ahead)
+
+
+def _stays_ahead(sweep: Sweep) -> Outcome:
+    outcomes = []
+    for metric in PER_IMAGE:
+        gaps = {}
+        for level in LEVELS:
+            x = {m: _at(sweep, m, metric, level) for m in sweep}
+            gaps[f"noise {level:g}"] = gap(x.pop("ssdnet"), max(x.values()))
+        outcomes.append(in_each(f"{metric} of ssdnet largest of {len(sweep)}", gaps, ">="))
+    return every(*outcomes)
+
+
+def measured_ssdnet_09(rows: pd.DataFrame) -> Decision | None:
+    methods = ("spectral_residual", "winclip", "pg_lsr", "ssdnet")
+    return _swept(rows, "noise", methods, _ruins_or_not)
+
+
+def _ruins_or_not(sweep: Sweep) -> Outcome:
+    outcomes = []
+    for m in sweep:
+        before, after = (_at(sweep, m, AP_MEAN, level) for level in (0.0, 0.1))
+        lost, ruined = (before - after) / before, m in ("spectral_residual", "winclip")
+        words = f"{m} {show(before)} to {show(after)}, relative loss"
+        limit = ("asked for", 0.5) if ruined else ("allowed", 0.2)
+        outcomes.append(compare(AP_MEAN, (words, lost), ">" if ruined else "<", limit))
+    return every(*outcomes)
+
+
+def measured_ssdnet_10(rows: pd.DataFrame) -> Decision | None:
+    return _swept(rows, "missing", ("spectral_residual", "winclip"), _is_nothing, (0.01,))
+
+
+def _is_nothing(sweep: Sweep) -> Outcome:
+    label = f"{AP_MEAN} at 0.01 missing"
+    scores = {m: _at(sweep, m, AP_MEAN, 0.01) for m in sweep}
+    return every(*(compare(label, item, "<=", ("allowed", 0.1)) for item in scores.items()))
+
+
+def measured_ssdnet_11(rows: pd.DataFrame) -> Decision | None:
+    return _swept(rows, "missing", ("glcm",), _is_flat)
+
+
+def _is_flat(sweep: Sweep) -> Outcome:
+    x = [_at(sweep, "glcm", AUROC_MEAN, level) for level in LEVELS]
+    label = f"{AUROC_MEAN} of glcm from {show(min(x))} to {show(max(x))}"
+    return compare(label, ("range", gap(max(x), min(x))), "<=", ("allowed", 0.05))
+
+
+def measured_ssdnet_12(rows: pd.DataFrame) -> Decision | None:
+    return _swept(rows, "missing", ("ssdnet", "pg_lsr"), _leads_but_once)
+
+
+def _leads_but_once(sweep: Sweep) -> Outcome:
+    gaps = {
+        metric: {
+            f"{level:g} missing": gap(
+                *(_at(sweep, m, metric, level) for m in ("ssdnet", "pg_lsr"))
+            )
+            for level in LEVELS
+        }
+        for metric in PER_IMAGE
+    }
+    turned = gaps[AP_MEAN].pop("0.08 missing")
+    lead = "lead of ssdnet over pg_lsr in"
+    return every(
+        *(in_each(f"{lead} {metric}", gaps[metric], ">=") for metric in PER_IMAGE),
+        compare("at 0.08 missing", (f"{lead} {AP_MEAN}", turned), "<", ("none", 0.0)),
+    )
+
+
+# Section 3.4: the two losses
+
+LOSSES = {(1.0, 0.0): "pixel", (0.0, 1.0): "perceptual"}  # by w_rec, w_perc
+PAPER_LOSS = {"hkbu_dot": {"w_rec": 0.0, "w_perc": 1.0}}  # what its settings depart from
+PIXEL_LOSS = {"w_rec": 1.0, "w_perc": 0.0}  # and those of all other data
+OF_LOSSES = {"w_rec", "w_perc", "phi", "phi_layer", "phi_size"}  # settings that may differ
+
+
+def read_settings(words: str) -> dict[str, Any]:
+    """'mode="patch",widths=[8, 16]' as a dictionary; "paper" as an empty one."""
+    found, decoder, at = {}, json.JSONDecoder(), 0
+    while words != "paper" and at < len(words):
+        name, _, _ = words[at:].partition("=")
+        found[name], at = decoder.raw_decode(words, at + len(name) + 1)
+        at += 1  # the comma
+    return found
+
+
+def losses(part: pd.DataFrame, categories: Sequence[str]) -> tuple[pd.DataFrame, str] | None:
+    """SSDnet's AP by category (rows) and loss (columns: pixel, perceptual), and which runs.
+
+    Both losses are scored alike, by the paper's alpha. The perceptual run is that with the most
+    rows in all of the part; the pixel run that of the same mode, if there is one, and of these
+    that with the fewest other settings changed.
+
+    Args:
+        part: one part of `scoped`, of one dataset.
+    """
+    ours = keep(part, (part["method"] == "ssdnet") & (part["metric"] == AP_MEAN))
+    runs = {loss: [] for loss in LOSSES.values()}
+
+    def table(run: pd.DataFrame) -> pd.DataFrame:
+        means = run.pivot_table(index="category", values="value")
+        return means.reindex(index=list(categories))
+
+    for words in sorted(set(ours["settings"])):
+        run, changed = keep(ours, ours["settings"] == words), read_settings(words)
+        weights = PIXEL_LOSS | PAPER_LOSS.get(run["dataset"].iloc[0].split("+")[0], {}) | changed
+        loss = LOSSES.get((weights["w_rec"], weights["w_perc"]))
+        found = settled(keep(run, run["category"].isin(categories)), "ssdnet", ROW_KEY, table)
+        if loss is not None and "alpha_perc" not in changed and found is not None:
+            rank = (-len(run), words != "paper", words)
+            runs[loss].append((rank, changed, found[0]["value"], found[1]))
+    if not runs["pixel"] or not runs["perceptual"]:
+        return None
+    _, wanted, perceptual, perceptual_run = min(runs["perceptual"], key=lambda run: run[0])
+
+    def unlike(changed: dict[str, Any]) -> tuple[bool, int]:
+        other = {k for k in changed.keys() | wanted.keys() if changed.get(k) != wanted.get(k)}
+        return "mode" in other, len(other - OF_LOSSES)
+
+    _, _, pixel, pixel_run = min(runs["pixel"], key=lambda run: (*unlike(run[1]), run[0]))
+    numbers = pd.DataFrame({"pixel": pixel, "perceptual": perceptual})
+    return numbers, f"pixel loss {pixel_run}, perceptual loss {perceptual_run}"
+
+
+@dataclass(frozen=True)
+class Surface:
+    """SSDnet's AP with each of the losses on one kind of surface."""
+
+    name: str
+    scope: str
+    where: str
+    pixel: float
+    perceptual: float
+    runs: str
+
+    def is_better(self, relation: str) -> Outcome:
+        left, right = ("pixel loss", self.pixel), ("perceptual loss", self.perceptual)
+        return compare(f"{AP_MEAN} on {self.name}", left, relation, right)
+
+
+def _surfaces(scope: str, part: pd.DataFrame, groups: dict[str, list[str]]) -> list[Surface]:
+    """Some surfaces of a part, each a mean of categories, all of the same runs; [] if incomplete."""
+    found = losses(part, [c for categories in groups.values() for c in categories])
+    if found is None:
+        return []
+    table, runs = found
+    surfaces = []
+    for name, categories in groups.items():
+        mean = table.loc[categories].mean()
+        place = scope, _where(keep(part, part["category"].isin(categories)))
+        scores = float(mean["pixel"]), float(mean["perceptual"])
+        surfaces.append(Surface(name, *place, *scores, runs))
+    return surfaces
+
+
+def measured_ssdnet_13(rows: pd.DataFrame) -> Decision | None:
+    """Real surfaces decide if both kinds are there, otherwise the two of the stand-in."""
+    mvtec, textures = ([*scoped(untouched(rows, base))] for base in ("mvtec", "textures"))
+    grid, tile = ([x for p in mvtec for x in _surfaces(*p, {c: [c]})] for c in ("grid", "tile"))
+    dots = [x for *p, types in _fabric(rows) for x in _surfaces(*p, {"hkbu_dot": types})]
+    rough = sorted(dots + tile, key=lambda x: SCOPES.index(x.scope))  # fabric first in a tie
+    drawn = [pair for p in textures if (pair := _surfaces(*p, {c: [c] for c in ("grid", "dots")}))]
+    if not drawn and not (grid and rough):
+        return None
+    regular, stochastic = (grid[0], rough[0]) if grid and rough else drawn[0]
+    (first, words), (second, more) = regular.is_better(">"), stochastic.is_better("<")
+    if grid and regular is not grid[0]:
+        more += f". Not decisive, {grid[0].where}: {grid[0].is_better('>')[1]} ({grid[0].runs})"
+    where = " and ".join(dict.fromkeys((regular.where, stochastic.where)))
+    runs = "; ".join(dict.fromkeys((regular.runs, stochastic.runs)))
+    scope = max(regular.scope, stochastic.scope, key=SCOPES.index)
+    return Decision(first and second, scope, f"{where}: {words}; {more}. Runs: {runs}")
+
+
+# Sections 3.2 and 3.5: while the network is trained
+
+GUARDS = "ssdnet/study_guards"
+STOP = 100  # steps: where our runs stop
+
+
+def measured_ssdnet_14(studies: Studies) -> Decision | None:
+    return _trained(studies, ("noise", "no guard"), _noise_helps)
+
+
+def measured_ssdnet_15(studies: Studies) -> Decision | None:
+    return _trained(studies, ("noise",), _repeats_first)
+
+
+def _trained(
+    studies: Studies, variants: Sequence[str], judge: Callable[[pd.DataFrame, int], Outcome]
+) -> Decision | None:
+    """The strongest scope decides; the evidence shows what the others say, too."""
+    lines, found = studies.get(GUARDS, pd.DataFrame()), {}
+    if lines.empty:
+        return None
+    lines = pd.concat([untouched(lines, base) for base in ("mvtec", "textures")])
+    for scope, part in scoped(keep(lines, lines["category"] == "grid")):
+        means = _course(part, variants)
+        if means is not None:
+            last = int(means.index.get_level_values("step").max())
+            holds, words = judge(means, last)
+            found.setdefault(scope, (holds, f"{_where(part)}, step {last}: {words}"))
+    if not found:
+        return None
+    (scope, (holds, words)), *others = found.items()
+    for other, (agrees, more) in others:
+        words += f". Not decisive, {other} {'holds' if agrees else 'fails'}: {more}"
+    return Decision(holds, scope, words)
+
+
+def _course(part: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame | None:
+    """Means over images and seeds by variant and step, of the steps that all variants have.
+
+    Returns:
+        Columns ratio (inside / outside, of each image) and pixel_ap; steps 1 and up to STOP. None
+        where an image is missing in one of the variants, or the steps are.
+
+    Raises:
+        ValueError: two lines for one key, or a number that is not one.
+    """
+    part = keep(part, part["variant"].isin(variants) & (part["step"] <= STOP))
+    part = part.assign(ratio=part["inside"] / part["outside"])
+    key, numbers = ["image", "seed", "variant", "step"], ["ratio", "pixel_ap"]
+    if part.duplicated(subset=key).any():
+        raise ValueError(f"the study {GUARDS} has two lines for one key")
+    if not np.isfinite(part[numbers].to_numpy(dtype=float)).all():
+        raise ValueError(f"the study {GUARDS} has a ratio or pixel_ap that is not a number")
+    images = len(part[["image", "seed"]].drop_duplicates())
+    counts = part.groupby(["variant", "step"]).size().unstack("variant")
+    counts = counts.reindex(columns=list(variants)).fillna(0)
+    whole = counts.index[(counts == images).all(axis=1)]
+    if 1 not in whole or len(whole) < 2:
+        return None
+    part = keep(part, part["step"].isin([1, max(whole)]))
+    return part.groupby(["variant", "step"])[numbers].mean()
+
+
+def _mean_at(means: pd.DataFrame, variant: str, step: int, number: str) -> float:
+    return float(means.loc[(variant, step)].loc[number])
+
+
+def _noise_helps(means: pd.DataFrame, last: int) -> Outcome:
+    outcomes = []
+    for number, label in (("ratio", "residual inside / outside"), ("pixel_ap", "pixel_ap")):
+        pair = [(v, _mean_at(means, v, last, number)) for v in ("noise", "no guard")]
+        outcomes.append(compare(label, pair[0], ">", pair[1]))
+    return every(*outcomes)
+
+
+def _repeats_first(means: pd.DataFrame, last: int) -> Outcome:
+    ratio = [_mean_at(means, "noise", step, "ratio") for step in (last, 1)]
+    label, reached = "residual inside / outside", (f"step {last}", ratio[0])
+    return every(
+        compare(label, reached, ">", ("even", 1.0)),
+        compare(label, reached, ">", ("step 1", ratio[1])),
+    )
+
+
+# Section 5.3 and 4.1: areas and regions
+
+SURFACES = ("grid", "tile", "wood")
+
+
+def measured_ssdnet_16(images: pd.DataFrame) -> Decision | None:
+    return strongest(_areas(images))
+
+
+def _areas(images: pd.DataFrame) -> Iterator[tuple[str, Outcome, bool]]:
+    """Of a sample, the surfaces at hand; full data have to have all."""
+    pair = ("pg_lsr", "ssdnet")
+    for scope, part in scoped(defective(untouched(images, "mvtec"), "otsu")):
+        have = [set(part["category"][part["method"] == m]) for m in pair]
+        names = [c for c in SURFACES if c in have[0] & have[1]]
+        part = keep(part, part["category"].isin(names))
+        gathered = gather({m: imagewise(part, m) for m in pair})
+        if gathered is None or (scope == "full data" and len(names) < len(SURFACES)):
+            continue
+        found, runs = gathered
+        outcomes = []
+        for name in names:
+            of = {m: x.xs(name, axis=1, level="category") for m, x in found.items()}
+            medians = {m: float(x.median(axis=1).mean()) for m, x in of.items()}
+            label = f"median of Otsu area / true area, {of['ssdnet'].shape[1]} images of {name}"
+            outcomes.append(top(label, medians))
+            outcomes.append(compare(name, ("pg_lsr", medians["pg_lsr"]), ">", ("true area", 1.0)))
+        holds, words = every(*outcomes)
+        missing = [c for c in SURFACES if c not in names]
+        words += f"; {' and '.join(missing)} not at hand" if missing else ""
+        yield scope, (holds, f"{_where(part)}: {words}. Runs: {runs}"), True
+
+
+def measured_ssdnet_20(images: pd.DataFrame) -> Decision | None:
+    """The counts are those of the data, whichever method left the lines."""
+    whole = keep(images, (images["dataset"] == "mvtec") & (images["category"] == "grid"))
+    for scope, part in scoped(keep(whole, whole["label"] == 1)):
+        found = defective(part, "regions")
+        counts = found[["path", "kind", "value"]].drop_duplicates()
+        if counts["path"].duplicated().any():
+            raise ValueError("the lines of one image of mvtec/grid differ in their regions")
+        if set(counts["path"]) == set(part["path"]):
+            holds, words = every(
+                within("defective images", len(counts), 57, 0),
+                within("kinds of defect", counts["kind"].nunique(), 5, 0),
+                within("8-connected regions", float(counts["value"].sum()), 170, 0),
+            )
+            return Decision(holds, scope, f"{_where(part)}, masks as loaded: {words}")
     return None
 
 
@@ -1059,6 +1696,26 @@ MEASURED: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
     "ssdnet-01": measured_ssdnet_01,
     "ssdnet-02": measured_ssdnet_02,
     "ssdnet-03": measured_ssdnet_03,
+    "ssdnet-04": measured_ssdnet_04,
+    "ssdnet-05": measured_ssdnet_05,
+    "ssdnet-08": measured_ssdnet_08,
+    "ssdnet-09": measured_ssdnet_09,
+    "ssdnet-10": measured_ssdnet_10,
+    "ssdnet-11": measured_ssdnet_11,
+    "ssdnet-12": measured_ssdnet_12,
+    "ssdnet-13": measured_ssdnet_13,
+}
+
+IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
+    "ssdnet-06": measured_ssdnet_06,
+    "ssdnet-07": measured_ssdnet_07,
+    "ssdnet-16": measured_ssdnet_16,
+    "ssdnet-20": measured_ssdnet_20,
+}
+
+STUDIED: dict[str, Callable[[Studies], Decision | None]] = {
+    "ssdnet-14": measured_ssdnet_14,
+    "ssdnet-15": measured_ssdnet_15,
 }
 
 EXACT: dict[str, Callable[[], Outcome]] = {

@@ -334,3 +334,61 @@ def test_nothing_to_draw_is_said(draw):
     empty = pd.DataFrame({name: ["x"] for name in names}).assign(pixel_ap=np.nan, value=np.nan)
     with pytest.raises(ValueError, match="no row has a value of"):
         draw(empty)
+
+
+# ---- tables of rows
+
+
+def disturbed(*lines):
+    columns = ["method", "settings", "dataset", "category", "metric", "value", "profile"]
+    return pd.DataFrame([("pg_lsr", "paper", *line, "full") for line in lines], columns=columns)
+
+
+def test_levels_are_read_from_the_name_and_the_plain_images_are_level_0():
+    rows = disturbed(
+        ("mvtec+sample", "grid", "ap", 0.9),
+        ("mvtec+sample+noise=0.05", "grid", "ap", 0.8),
+        ("mvtec+sample+noise=0.05+nseed=2", "grid", "ap", 0.7),
+        ("mvtec+sample+missing=0.01", "grid", "ap", 0.1),
+        ("mvtec+sample", "grid", "auroc", 0.5),
+    )
+    noise = ssdnet.levels(rows, "noise", "ap")
+    assert noise[["level", "draw", "value"]].values.tolist() == [
+        [0, 0, 0.9], [0.05, 0, 0.8], [0.05, 2, 0.7],
+    ]  # fmt: skip
+    missing = ssdnet.levels(rows, "missing", "ap")
+    assert missing[["level", "value"]].values.tolist() == [[0, 0.9], [0.01, 0.1]]
+
+
+def test_what_tuning_by_hand_gains():
+    values = {("a", "x"): 0.5, ("a", "y"): 0.9, ("b", "x"): 0.8, ("b", "y"): 0.2, ("c", "x"): 1.0}
+    rows = pd.DataFrame(
+        [(s, c, "ap", v) for (s, c), v in values.items()],
+        columns=["settings", "category", "metric", "value"],
+    )
+    cells = ssdnet.ranked_settings(rows, "ap")
+    assert list(cells.index)[:2] == ["a", "b"]  # 0.7, 0.5
+    assert np.isnan(cells.loc["c", "mean"])  # c has not seen y: no mean to compare
+    cost = ssdnet.tuning_cost(cells, "a")
+    assert cost.loc["x", "gain"] == pytest.approx(0.5) and cost.loc["x", "tuned settings"] == "c"
+    assert cost.loc["y", "gain"] == 0
+
+
+def test_seconds_per_image_are_medians_over_runs():
+    records = pd.DataFrame({
+        "run": ["a", "b", "c"], "key.method": ["m", "m", "n"], "key.dataset": "d",
+        "key.settings": [{}, {}, {"blur": 3}], "machine.device": "cpu",
+        "seconds.map": [2.0, 6.0, 1.0], "images.test": [2, 2, 4], "peak_memory_mb": [5, 7, 1],
+    })  # fmt: skip
+    table = ssdnet.seconds(records)
+    assert table.loc["m", "seconds per image"].tolist() == [2.0]
+    assert table.loc["m", "peak_memory_mb"].tolist() == [7] and table.loc["m", "runs"].item() == 2
+    assert table.loc["n", "seconds per image"].tolist() == [0.25]
+
+
+def test_embedding_losses_draw_the_points_given():
+    pairs = pd.DataFrame({"cosine": [0.0, 0.5], "squared": [2.0, 1.0]})
+    scaled = pd.DataFrame({"length": [1.0, 2.0], "inner product": [0.3, 0.6], "cosine": 0.3})
+    left, right = ssdnet.embedding_losses(pairs, scaled).axes
+    assert left.lines[1].get_ydata().tolist() == [2.0, 1.0]
+    assert [line.get_ydata().tolist() for line in right.lines] == [[0.3, 0.6], [0.3, 0.3]]

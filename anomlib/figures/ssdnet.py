@@ -474,7 +474,9 @@ def levels(rows: pd.DataFrame, kind: str, metric: str) -> pd.DataFrame:
     }
     other = found.pop("missing" if kind == "noise" else "noise")
     draws = chosen["dataset"].str.extract(r"\+nseed=([0-9]+)")[0]
-    table = chosen.assign(level=found[kind].astype(float).fillna(0.0), draw=draws.fillna(0))
+    table = chosen.assign(
+        level=found[kind].astype(float).fillna(0.0), draw=draws.astype(float).fillna(0)
+    )
     return table[other.isna()].astype({"draw": int})
 
 

@@ -67,9 +67,7 @@ def filter_bank() -> Float[Tensor, "38 1 s s"]:
             bars.append(_scaled(_slope(edge, angle), scale, 2))
     blob = _gaussian(BLOB, BLOB, 0.0)
     twice = [_slope(_slope(blob, angle), angle) for angle in (0.0, math.pi / 2)]
-    laplacian = _scaled(
-        twice[0] + twice[1], 2 * SCALES[-1], 2
-    )  # by the next scale, as in the code
+    laplacian = _scaled(twice[0] + twice[1], 2 * SCALES[-1], 2)  # the next scale, as in the code
     return torch.stack([*edges, *bars, laplacian, blob])[:, None]
 
 
