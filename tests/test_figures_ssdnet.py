@@ -390,5 +390,8 @@ def test_embedding_losses_draw_the_points_given():
     pairs = pd.DataFrame({"cosine": [0.0, 0.5], "squared": [2.0, 1.0]})
     scaled = pd.DataFrame({"length": [1.0, 2.0], "inner product": [0.3, 0.6], "cosine": 0.3})
     left, right = ssdnet.embedding_losses(pairs, scaled).axes
-    assert left.lines[1].get_ydata().tolist() == [2.0, 1.0]
-    assert [line.get_ydata().tolist() for line in right.lines] == [[0.3, 0.6], [0.3, 0.3]]
+    assert lines(left)["random pairs"][:, 1].tolist() == [2.0, 1.0]
+    assert {k: xy[:, 1].tolist() for k, xy in lines(right).items()} == {
+        "inner product": [0.3, 0.6],
+        "cosine": [0.3, 0.3],
+    }

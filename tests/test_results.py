@@ -112,7 +112,7 @@ def test_profiles_are_kept_apart(tmp_path, run, tables):
 
 def test_lines_of_images_carry_the_key_of_their_run(tmp_path, run, tables):
     for folder in (tmp_path, tmp_path / "demo"):
-        results.save(results.reserve(run, folder), *tables, {"run": run.id})
+        results.save(results.reserve(run, folder), tables[0], tables[1], {"run": run.id})
     rows = results.load(tmp_path)
     lines = results.load_images(rows[rows["profile"] == "demo"], tmp_path)
     assert len(lines) == len(tables[1]) and set(lines["profile"]) == {"demo"}

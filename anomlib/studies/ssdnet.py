@@ -24,7 +24,8 @@ def trajectory(
         Columns step; loss (of that step); pixel_ap and pixel_auroc of the map at the first
         resolution; inside and outside: the mean squared residual of defective and other pixels.
     """
-    patches = Patches(*y.shape[-2:], method.resolutions[0])
+    height, width = y.shape[-2:]
+    patches = Patches(height, width, method.resolutions[0])
     lines = []
 
     def look(step: int, loss: float, net: nn.Module) -> None:
