@@ -991,7 +991,7 @@ def measured(
 
 def sweeps(
     rows: pd.DataFrame, kind: str, levels: Sequence[float], methods: Sequence[str]
-) -> Iterator[tuple[str, dict[str, pd.DataFrame], str]]:
+) -> Iterator[tuple[str, dict[str, pd.DataFrame], str, str]]:
     """Part by part, the means of methods at each level of a corruption, over its draws.
 
     A draw counts where every method has it at every level; level 0 is the same for all draws.
@@ -1001,8 +1001,8 @@ def sweeps(
         kind: "noise" or "missing".
 
     Yields:
-        Scope; method -> a table of PER_IMAGE (rows) by level (columns); and words: which data,
-        draws and runs. Nothing where more than WinCLIP is absent.
+        Scope; method -> a table of PER_IMAGE (rows) by level (columns); which data and draws, in
+        words; which runs. Nothing where more than WinCLIP is absent.
     """
     other = CORRUPTIONS - {kind, "nseed"}
     split = [dict(v.partition("=")[::2] for v in d.split("+")[1:]) for d in rows["dataset"]]
@@ -1032,7 +1032,7 @@ def sweeps(
             means = {m: x.loc[draws].mean().unstack() for m, x in found.items()}
             words = f"{part['images'].iloc[0]}/{part['category'].iloc[0]}, profile "
             words += f"{part['profile'].iloc[0]}, {len(draws)} draw{'s' * (len(draws) > 1)}"
-            yield scope, means, f"{words}. Runs: {runs}"
+            yield scope, means, words, runs
 
 
 def _corrupts(variant: str) -> bool:
@@ -1177,12 +1177,17 @@ def _leads_second(means: Means) -> Outcome:
 
 
 def measured_ssdnet_05(rows: pd.DataFrame) -> Decision | None:
-    found = _compared(_fabric(rows), ("ssdnet", "winclip"), _is_no_rescue)
-    return strongest(finding for finding in found if finding[2])  # nothing to say without it
+    for scope, part, types in _fabric(rows):
+        found = {m: measured(part, m, PER_IMAGE, types) for m in ("ssdnet", "winclip")}
+        gathered = gather(found)
+        if gathered is not None and "winclip" in gathered[0]:  # the claim is about it
+            holds, words = _is_no_rescue(gathered[0])
+            return Decision(holds, scope, f"{_where(part)}: {words}. Runs: {gathered[1]}")
+    return None
 
 
 def _is_no_rescue(means: Means) -> Outcome:
-    ours, clip = means["ssdnet"], means.get("winclip", dict.fromkeys(PER_IMAGE, np.inf))
+    clip, ours = means["winclip"], means["ssdnet"]
     half, less = 0.5 * ours[AP_MEAN], ours[AUROC_MEAN] - 0.1
     return every(
         compare(AP_MEAN, ("winclip", clip[AP_MEAN]), "<=", ("half of ssdnet's", half)),
@@ -1261,11 +1266,10 @@ def _swept(
     """Decides over mvtec/grid with `first=1`, whatever else its name says."""
     first = [d.split("+")[0] == "mvtec" and "first=1" in d.split("+") for d in rows["dataset"]]
     rows, findings = keep(rows, np.array(first, dtype=bool) & (rows["category"] == "grid")), []
-    for scope, means, where in sweeps(rows, kind, levels, methods):
+    for scope, means, where, runs in sweeps(rows, kind, levels, methods):
         holds, words = judge(means)
-        data, runs = where.split(". ", 1)
         complete = len(means) == len(methods)
-        findings.append((scope, (holds, f"{data}: {words}. {runs}"), complete))
+        findings.append((scope, (holds, f"{where}: {words}. Runs: {runs}"), complete))
     return strongest(findings)
 
 
@@ -1419,7 +1423,7 @@ class Surface:
 
 
 def _surfaces(scope: str, part: pd.DataFrame, groups: dict[str, list[str]]) -> list[Surface]:
-    """Some surfaces of a part, each a mean of categories, all of the same runs; [] if incomplete."""
+    """Surfaces of one part, each a mean of categories, all of the same runs; [] if incomplete."""
     found = losses(part, [c for categories in groups.values() for c in categories])
     if found is None:
         return []
@@ -1427,9 +1431,9 @@ def _surfaces(scope: str, part: pd.DataFrame, groups: dict[str, list[str]]) -> l
     surfaces = []
     for name, categories in groups.items():
         mean = table.loc[categories].mean()
-        place = scope, _where(keep(part, part["category"].isin(categories)))
-        scores = float(mean["pixel"]), float(mean["perceptual"])
-        surfaces.append(Surface(name, *place, *scores, runs))
+        where = _where(keep(part, part["category"].isin(categories)))
+        pixel, perceptual = float(mean["pixel"]), float(mean["perceptual"])
+        surfaces.append(Surface(name, scope, where, pixel, perceptual, runs))
     return surfaces
 
 
@@ -1437,7 +1441,8 @@ def measured_ssdnet_13(rows: pd.DataFrame) -> Decision | None:
     """Real surfaces decide if both kinds are there, otherwise the two of the stand-in."""
     mvtec, textures = ([*scoped(untouched(rows, base))] for base in ("mvtec", "textures"))
     grid, tile = ([x for p in mvtec for x in _surfaces(*p, {c: [c]})] for c in ("grid", "tile"))
-    dots = [x for *p, types in _fabric(rows) for x in _surfaces(*p, {"hkbu_dot": types})]
+    groups = ((scope, part, {"hkbu_dot": types}) for scope, part, types in _fabric(rows))
+    dots = [x for group in groups for x in _surfaces(*group)]
     rough = sorted(dots + tile, key=lambda x: SCOPES.index(x.scope))  # fabric first in a tie
     drawn = [pair for p in textures if (pair := _surfaces(*p, {c: [c] for c in ("grid", "dots")}))]
     if not drawn and not (grid and rough):
@@ -1579,9 +1584,9 @@ def measured_ssdnet_20(images: pd.DataFrame) -> Decision | None:
             raise ValueError("the lines of one image of mvtec/grid differ in their regions")
         if set(counts["path"]) == set(part["path"]):
             holds, words = every(
-                within("defective images", len(counts), 57, 0),
-                within("kinds of defect", counts["kind"].nunique(), 5, 0),
-                within("8-connected regions", float(counts["value"].sum()), 170, 0),
+                within("defective images", float(len(counts)), 57.0, 0.0),
+                within("kinds of defect", float(counts["kind"].nunique()), 5.0, 0.0),
+                within("8-connected regions", float(counts["value"].sum()), 170.0, 0.0),
             )
             return Decision(holds, scope, f"{_where(part)}, masks as loaded: {words}")
     return None
