@@ -139,7 +139,7 @@ def test_run(tmp_path):
     assert any("image/jpeg" in o.get("data", {}) for o in outputs)
 
 
-@pytest.mark.parametrize("item", ["quickstart", "ssdnet/gallery"])
+@pytest.mark.parametrize("item", ["quickstart", "ssdnet/gallery", "ssdnet/table1"])
 def test_items_run(item, tmp_path):
     small = {"settings": {"epochs": 5, "widths": [4], "skip": 0}} if item == "quickstart" else {}
     outcome = execute(f"notebooks/{item}.ipynb", tmp_path / "item.ipynb", small)
