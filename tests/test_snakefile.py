@@ -31,12 +31,13 @@ def test_the_book_needs_runs_and_pages():
     jobs = outcome.stdout + outcome.stderr
     assert "notebooks/run.ipynb" in jobs and "rule html" in jobs
     assert "anomlib/methods/ssdnet.py" in jobs  # a method is an input of its runs
-    demo = {
-        run.id
+    made = {
+        experiments.job_id(job)
         for item in experiments.items().values()
-        for run in experiments.runs_of(item, "demo")
+        for job in experiments.jobs_of(item, "demo")
     }
-    assert all(jobs.count(f"output: results/demo/.status/{run}.json") == 1 for run in demo)
+    assert any("-sweep" in job for job in made)  # one notebook, several runs
+    assert all(jobs.count(f"output: results/demo/.status/{job}.json") == 1 for job in made)
 
 
 def test_a_subset_of_runs():
