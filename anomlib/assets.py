@@ -40,3 +40,17 @@ def shipped_weights(name: str) -> Path | None:
         return None
     path = Path(spec.submodule_search_locations[0]) / file
     return path if path.is_file() else None
+
+
+def no_weights(what: str, name: str, reason: str) -> FileNotFoundError:
+    """The error for weights that are nowhere: the places that were looked at, and the fix.
+
+    Args:
+        what: the network, in the message's words.
+        name: of its file.
+        reason: why the other places did not help either.
+    """
+    return FileNotFoundError(
+        f"no weights for {what}: not at {data_root() / 'weights' / f'{name}.pth'}, {reason}; put "
+        f"the file there, or run `make data` with it in $ANOMLIB_SOURCE/weights/{name}.pth"
+    )

@@ -910,7 +910,7 @@ def _part(dataset: str, profile: str) -> tuple[int, int, int, str]:
 def untouched(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """Rows of a dataset, whichever part of it, with no noise added and no pixel missing."""
     split = [name.split("+") for name in rows["dataset"]]
-    whole = [not any(v.partition("=")[0] in CORRUPTIONS for v in vs) for _, *vs in split]
+    whole = [not any(map(_corrupts, vs)) for _, *vs in split]
     return keep(
         rows, [base == dataset and ok for (base, *_), ok in zip(split, whole, strict=True)]
     )

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .api import Images
-from .assets import data_root, local_weights, shipped_weights
+from .assets import local_weights, no_weights, shipped_weights
 from .ops import seeded
 
 VGG = "vgg19_features_to_relu2_2"  # torchvision's tensors up to that layer, a file of 1 MB
@@ -101,15 +101,9 @@ def _downloaded(name: str) -> nn.Module:
     try:
         return timm.create_model(name, pretrained=True)
     except Exception as error:  # no network, no such model, no such weights: many types
-        place = data_root() / "weights" / f"{name}.pth"
-        fix = (
-            f"put the file there, or run `make data` with it in $ANOMLIB_SOURCE/weights/{name}.pth"
-        )
         reason = "timm could not download it" if known else "timm knows no such model"
-        raise FileNotFoundError(
-            f"no weights for backbone {name!r}: not at {place}, not in an installed package, and "
-            f"{reason} ({type(error).__name__}); {fix}"
-        ) from error
+        reason = f"not in an installed package, and {reason} ({type(error).__name__})"
+        raise no_weights(f"backbone {name!r}", name, reason) from error
 
 
 # ---- patches, as perceptual losses compare them
@@ -142,11 +136,8 @@ def _downloaded_vgg() -> dict[str, Tensor]:
     try:
         tensors = VGG19_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
     except Exception as error:  # no network: many types
-        raise FileNotFoundError(
-            f"no weights for VGG19: not at {data_root() / 'weights' / f'{VGG}.pth'}, and "
-            f"torchvision could not download them ({type(error).__name__}); put the file there, "
-            f"or run `make data` with it in $ANOMLIB_SOURCE/weights/{VGG}.pth"
-        ) from error
+        reason = f"and torchvision could not download them ({type(error).__name__})"
+        raise no_weights("VGG19", VGG, reason) from error
     return {key: tensors[key] for key in list(tensors)[:8]}  # four convolutions
 
 

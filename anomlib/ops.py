@@ -34,6 +34,17 @@ def fill_missing(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     return images.nan_to_num(nan=0.0)
 
 
+def grey_at(
+    images: Float[Tensor, "n 3 h w"], width: int | None, mode: str
+) -> Float[Tensor, "n 1 _h _w"]:
+    """The mean of RGB, missing pixels 0, resized to a width in pixels; None keeps the size."""
+    grey = fill_missing(images).mean(dim=1, keepdim=True)
+    if width is None or width == grey.shape[-1]:
+        return grey
+    height = max(1, round(grey.shape[-2] * width / grey.shape[-1]))
+    return F.interpolate(grey, (height, width), mode=mode, antialias=True)
+
+
 def box_mean(x: Float[Tensor, "n c h w"], size: int) -> Float[Tensor, "n c h w"]:
     """Mean over a size x size window centred on each pixel; the border counts what is inside."""
     left, right = (size - 1) // 2, size // 2

@@ -210,16 +210,13 @@ def load_records(root: Path | str | None = None) -> pd.DataFrame:
 
 def load_images(rows: pd.DataFrame, root: Path | str | None = None) -> pd.DataFrame:
     """The lines of `per_image` of the runs in `rows`, with the run's key and profile."""
-    keys = rows[["run", "profile", *KEY]].drop_duplicates() if len(rows) else rows
-    wanted = set(keys["run"]) if len(rows) else set()
-
-    def read(path: Path) -> pd.DataFrame:
-        return pd.read_csv(path).assign(run=path.stem)
-
-    tables = _read_all(root, "images", read, wanted)
+    keys = rows[["run", "profile", *KEY]].drop_duplicates()
+    tables = _read_all(
+        root, "images", lambda p: pd.read_csv(p).assign(run=p.stem), set(keys["run"])
+    )
     empty = pd.DataFrame(columns=["path", "kind", "label", "score", "run", "profile"])
     lines = pd.concat(tables, ignore_index=True) if tables else empty
-    return lines.merge(keys, on=["run", "profile"]) if len(rows) else lines
+    return lines.merge(keys, on=["run", "profile"])
 
 
 def load_study(item: str, root: Path | str | None = None) -> pd.DataFrame:

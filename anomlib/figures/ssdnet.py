@@ -503,13 +503,15 @@ def tuning_cost(cells: pd.DataFrame, everywhere: str) -> pd.DataFrame:
     return found.sort_values("gain", ascending=False)
 
 
-def seconds(records: pd.DataFrame, by: str = "key.dataset") -> pd.DataFrame:
+def seconds(records: pd.DataFrame) -> pd.DataFrame:
     """Seconds per test image and the peak memory of a run, a line per method and settings."""
     per_image = records["seconds.map"] / records["images.test"]
     shown = records.assign(
         **{"seconds per image": per_image, "settings": records["key.settings"].astype(str)}
     )
-    groups = shown.groupby(["key.method", "settings", by, "machine.device"], dropna=False)
+    groups = shown.groupby(
+        ["key.method", "settings", "key.dataset", "machine.device"], dropna=False
+    )
     columns = {"seconds per image": "median", "peak_memory_mb": "max", "run": "count"}
     return groups.agg(columns).rename(columns={"run": "runs"}).round(2)
 

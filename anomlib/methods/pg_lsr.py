@@ -30,7 +30,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..api import Images, Maps, Method
-from ..ops import Patches, fill_missing, gaussian_blur
+from ..ops import Patches, gaussian_blur, grey_at
 
 SCALES = (0.25, 0.5, 1.0)  # MR8's 1, 2 and 4 in a quarter of the size, as in the code
 TURNS = 6  # orientations
@@ -125,14 +125,10 @@ class PGLSR(Method):
         return self
 
     def anomaly_map(self, images: Images) -> Maps:
-        grey = fill_missing(images).mean(dim=1, keepdim=True)  # (n, 1, h, w)
-        height, width = grey.shape[-2:]
-        if self.width is not None and self.width != width:
-            small = (max(1, round(height * self.width / width)), self.width)
-            grey = F.interpolate(grey, small, mode="bicubic", antialias=True)
+        grey = grey_at(images, self.width, "bicubic")  # (n, 1, h, w)
         maps = torch.stack([self._saliency(one) for one in grey])
         maps = gaussian_blur(maps, self.sigma)
-        return F.interpolate(maps, (height, width), mode="bilinear")[:, 0]
+        return F.interpolate(maps, images.shape[-2:], mode="bilinear")[:, 0]
 
     def _saliency(self, grey: Float[Tensor, "1 h w"]) -> Float[Tensor, "1 h w"]:
         """Sum of ||e_i||^2 over the patches that cover a pixel, divided by the number of all."""

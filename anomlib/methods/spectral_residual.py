@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..api import Images, Maps, Method
-from ..ops import box_mean, fill_missing, gaussian_blur
+from ..ops import box_mean, gaussian_blur, grey_at
 
 
 def saliency(grey: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
@@ -41,10 +41,6 @@ class SpectralResidual(Method):
         return self
 
     def anomaly_map(self, images: Images) -> Maps:
-        grey = fill_missing(images).mean(dim=1, keepdim=True)  # (n, 1, h, w)
-        height, width = grey.shape[-2:]
-        if self.width is not None and self.width != width:
-            small = (max(1, round(height * self.width / width)), self.width)
-            grey = F.interpolate(grey, small, mode="bilinear", antialias=True)
+        grey = grey_at(images, self.width, "bilinear")  # (n, 1, h, w)
         maps = gaussian_blur(saliency(grey), self.sigma)
-        return F.interpolate(maps, (height, width), mode="bilinear")[:, 0]
+        return F.interpolate(maps, images.shape[-2:], mode="bilinear")[:, 0]

@@ -26,7 +26,7 @@ from torch import nn
 from torchvision.transforms.functional import normalize
 
 from ..api import Images, Maps, Method
-from ..assets import data_root, local_weights
+from ..assets import local_weights, no_weights
 from ..ops import fill_missing, seeded
 
 MEAN = [0.48145466, 0.4578275, 0.40821073]  # of CLIP's images, as in anomalib's pre-processor
@@ -81,11 +81,8 @@ def _downloaded(open_clip: Any, name: str, network: str, weights: str) -> nn.Mod
         return open_clip.create_model(network, weights)
     except Exception as error:  # no network, no such model, no such weights: many types
         reason = "could not download it" if weights else "knows no such model"
-        raise FileNotFoundError(
-            f"no weights for {name!r}: not at {data_root() / 'weights' / name}.pth, and "
-            f"open_clip {reason} ({type(error).__name__}); put open_clip's file there, or run "
-            f"`make data` with it in $ANOMLIB_SOURCE/weights/{name}.pth"
-        ) from error
+        reason = f"and open_clip {reason} ({type(error).__name__})"
+        raise no_weights(repr(name), name, reason) from error
 
 
 def winclip(clip: nn.Module, settings: "WinCLIP") -> nn.Module:

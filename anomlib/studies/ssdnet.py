@@ -35,8 +35,8 @@ def trajectory(
             error = (net(y) - y).square().mean(dim=1)  # (1, h, w)
         scores = per_image_pixel(patches.spread(patches.mean(error)), mask)
         line = {"step": step, "loss": loss} | {k: float(v[0]) for k, v in scores.items()}
-        lines.append(line | {"inside": error[mask].mean().item()})
-        lines[-1]["outside"] = error[~mask].mean().item()
+        residual = {"inside": error[mask].mean().item(), "outside": error[~mask].mean().item()}
+        lines.append(line | residual)
 
     endless = vars(method) | {"epochs": max(steps), "stop": float("-inf"), "mode": "image"}
     SSDnet(**endless).train(y, look)
