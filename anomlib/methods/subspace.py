@@ -43,7 +43,7 @@ from ..api import Images, Maps, Method
 from ..features import cached_features
 from ..ops import fill_missing, gaussian_blur, seeded
 
-CHUNK = 8192  # entries of a column multiplied at once; sums of more lose digits in fp32
+CHUNK = 4096  # entries of a column multiplied at once; sums of more lose digits in fp32
 BATCH = 256  # test images at once
 ROUNDING = 1e-7  # a squared length below this share is rounding, most of it of half precision
 
