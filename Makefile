@@ -7,7 +7,7 @@ PYTEST = PATH="$(BIN):$$PATH" pytest -q
 ITEM ?=
 DATASET ?=
 
-.PHONY: help book test baselines data full paper item rerun check-book pdf lock clean
+.PHONY: help book test baselines data full paper item rerun check-book pdf lock clean clear-cache
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lock: .venv/installed  ## pins again what pyproject.toml asks for
 
 clean:  ## removes what can be made again: pages, demo and sample results, not data, not .venv
 	rm -rf book/_build book/executed results/demo results/sample results/rerun
+
+clear-cache: .venv/installed  ## removes the features kept in <root>/.cache and says how many
+	@$(BIN)/python -c 'from anomlib.features import clear_cache; print(clear_cache())'
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4) and "anomlib needs Python 3.11.4 or newer: make PYTHON=python3.11")'

@@ -20,6 +20,11 @@ def data_root() -> Path:
     return Path(os.environ.get("ANOMLIB_DATA") or PROJECT / "data")
 
 
+def cache_root() -> Path:
+    """The folder of what can be computed again: `<root>/.cache`."""
+    return data_root() / ".cache"
+
+
 def source_root() -> Path | None:
     """The folder of originals that `make data` arranges, `$ANOMLIB_SOURCE`, where it is set."""
     source = os.environ.get("ANOMLIB_SOURCE")

@@ -2,20 +2,29 @@
 
 Weights are looked for in `<root>/weights/<name>.pth`, then in an installed package that ships
 them, then by timm's own download; never are they random unasked. Level l is timm's `out_indices`
-l, so that level 1 of a ResNet is the output of its `layer1`, at a quarter of the image's side.
+l, so that level 1 of a ResNet is the output of its `layer1`, at a quarter of the image's side; one
+level past the last is the last one pooled, its mean over positions.
 """
 
-from functools import lru_cache
+import hashlib
+import io
+import os
+import shutil
+import warnings
+from contextlib import suppress
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float16
 from torch import Tensor, nn
 
 from .api import Images
-from .assets import local_weights, no_weights, shipped_weights
-from .ops import seeded
+from .assets import cache_root, local_weights, no_weights, shipped_weights
+from .ops import progress, seeded
 
 VGG = "vgg19_features_to_relu2_2"  # torchvision's tensors up to that layer, a file of 1 MB
 
@@ -30,22 +39,33 @@ def features(
 
     Args:
         backbone: timm's name of a network, `resnet50_msra_v1`, or `tiny`.
-        levels: timm's `out_indices`.
+        levels: timm's `out_indices`, and one more for the last level pooled.
 
     Raises:
         ValueError: a level that the backbone does not have; lists those it has.
         FileNotFoundError: its weights are nowhere; names the three places and the fix.
     """
-    net = load_backbone(backbone).to(images.device)
-    known = range(len(net.feature_info))  # type: ignore[arg-type]
-    if not levels or not set(levels) <= set(known):
-        raise ValueError(f"{backbone} has the levels {list(known)}, not {list(levels)}")
+    net: Any = load_backbone(backbone).to(images.device)
+    last = _last_level(net, backbone, levels)
     mean, std = (torch.tensor(v).to(images)[:, None, None] for v in normalisation(backbone))
-    maps = net.forward_intermediates(  # type: ignore[operator]
-        (images - mean) / std, indices=sorted(set(levels)), intermediates_only=True
+    inside = sorted({min(level, last) for level in levels})
+    maps = net.forward_intermediates(
+        (images - mean) / std, indices=inside, intermediates_only=True, stop_early=True
     )
-    by_level = dict(zip(sorted(set(levels)), maps, strict=True))
+    by_level = dict(zip(inside, maps, strict=True))
+    if last in by_level:
+        by_level[last + 1] = by_level[last].mean(dim=(2, 3), keepdim=True)
     return [by_level[level] for level in levels]
+
+
+def _last_level(net: Any, backbone: str, levels: tuple[int, ...]) -> int:
+    known = range(len(net.feature_info))
+    if not levels or not set(levels) <= {*known, len(known)}:
+        raise ValueError(
+            f"{backbone} has the levels {list(known)}, not {list(levels)} "
+            f"({len(known)} is level {len(known) - 1} pooled)"
+        )
+    return len(known) - 1
 
 
 def normalisation(backbone: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -104,6 +124,112 @@ def _downloaded(name: str) -> nn.Module:
         reason = "timm could not download it" if known else "timm knows no such model"
         reason = f"not in an installed package, and {reason} ({type(error).__name__})"
         raise no_weights(f"backbone {name!r}", name, reason) from error
+
+
+# ---- features of a bank of images, kept on disk
+
+LIMIT = 20e9  # bytes in the cache; beyond, the files go that were not used for longest
+
+
+def cached_features(
+    images: Images, backbone: str, levels: tuple[int, ...]
+) -> list[Float16[Tensor, "n _c _h _w"]]:
+    """What `features` returns, in half precision, kept per image and level in `<root>/.cache/`.
+
+    Images pass the network one by one and are rounded whether kept or not, so that no number
+    depends on what else was in the batch or in the cache.
+
+    Raises:
+        ValueError: as `features`; images without three channels; a feature beyond 65504.
+        FileNotFoundError: as `features`.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images are (n, 3, h, w), not {tuple(images.shape)}")
+    net: Any = load_backbone(backbone).to(images.device)
+    _last_level(net, backbone, levels)
+    identity, folder, new = _identity(net, backbone, images.device.type), cache_root(), False
+    found: list[Tensor] = []
+    for i, image in enumerate(progress(images, backbone)):
+        key = hashlib.sha256(f"{identity} {image.dtype} {tuple(image.shape)}".encode())
+        key.update(image.cpu().contiguous().numpy().tobytes())
+        paths = [folder / f"{key.hexdigest()[:40]}-{level}.npz" for level in levels]
+        maps = [m for path in paths if (m := _read(path)) is not None]
+        if len(maps) < len(paths):
+            maps = [m[0].half() for m in features(image[None], backbone, levels)]
+            if not all(m.isfinite().all() for m in maps):
+                raise ValueError(f"features of {backbone} do not fit into half precision")
+            new = all(_write(*pair) for pair in zip(paths, maps, strict=True)) or new
+        if not found:
+            found = [images.new_empty(len(images), *m.shape, dtype=torch.half) for m in maps]
+        for whole, m in zip(found, maps, strict=True):
+            whole[i] = m
+    if new:
+        _trim(folder, LIMIT)
+    return found
+
+
+def clear_cache() -> str:
+    """Removes every cached feature; returns what was removed, in words."""
+    folder = cache_root()
+    sizes = [path.stat().st_size for path in folder.glob("*")]
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"removed {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB, of {folder}"
+
+
+@lru_cache(maxsize=2)
+def _identity(net: nn.Module, name: str, device: str) -> str:
+    """Changes with the weights, and with the versions and the device that compute with them."""
+    import timm
+
+    digest = hashlib.sha256(f"{normalisation(name)}".encode())
+    for tensor in net.state_dict().values():
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return f"{name} {digest.hexdigest()} {torch.__version__} {timm.__version__} {device}"
+
+
+def _read(path: Path) -> Tensor | None:
+    try:
+        with np.load(path) as file:  # a zip archive, whose checksum is compared
+            kept = torch.from_numpy(file["maps"])
+    except Exception:  # not there, cut off, something else: many types, and one answer
+        return None
+    with suppress(OSError):
+        os.utime(path)  # used now: the last to be removed
+    return kept
+
+
+def _write(path: Path, tensor: Tensor) -> bool:
+    """Whether the file is there; it appears whole or not at all."""
+    buffer, unfinished = io.BytesIO(), path.with_suffix(f".{os.getpid()}")
+    np.savez(buffer, maps=tensor.cpu().numpy())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(buffer.getbuffer())
+        unfinished.replace(path)
+    except OSError as error:  # read-only, or full
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        _warn(path.parent, error.strerror or type(error).__name__)
+        return False
+    return True
+
+
+@cache  # once per folder and reason
+def _warn(folder: Path, reason: str) -> None:
+    warnings.warn(f"features are not kept in {folder}: {reason}", stacklevel=4)
+
+
+def _trim(folder: Path, limit: float) -> None:
+    files = []
+    for path in folder.glob("*"):
+        with suppress(OSError):  # another run removed it meanwhile
+            files.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= limit:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
 
 
 # ---- patches, as perceptual losses compare them

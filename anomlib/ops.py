@@ -65,10 +65,11 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n
     radius = min(int(4 * sigma + 0.5), min(x.shape[-2:]) - 1)
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    shape, x = x.shape, x.flatten(0, 1)[None]  # images as channels: six times as fast on CPUs
     kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1)
     x = F.pad(x, (radius, radius, radius, radius), mode="reflect")
     x = F.conv2d(x, kernel[:, :, None, :], groups=x.shape[1])
-    return F.conv2d(x, kernel[:, :, :, None], groups=x.shape[1])
+    return F.conv2d(x, kernel[:, :, :, None], groups=x.shape[1]).view(shape)
 
 
 class Patches:

@@ -1,5 +1,6 @@
 """What several tests share: a tiny in-memory dataset, and one on disk in our layout."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,15 @@ from anomlib.api import Dataset
 from anomlib.ops import gaussian_blur
 
 torch.set_num_threads(1)  # tensors are tiny here; threads would only wait for each other
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests keep features in a folder of their own, not among the data at hand."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anomlib.features.cache_root", lambda: folder)
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from anomlib import METHODS
 # Settings that make a method small enough for a test: departures, all of them
 TINY = {
     "ssdnet": {"epochs": 40, "widths": (8, 16), "skip": 0, "resolutions": (5,)},
+    "subspace": {"backbone": "tiny", "sample": 5, "sparsity": 3, "sigma": 1.0},
     "glcm": {"window": 4, "levels": 16, "stride": 1},
     "spectral_residual": {"width": None, "sigma": 2.0},
     "pg_lsr": {"width": None, "patch": 6, "overlap": 3, "sigma": 1.0},

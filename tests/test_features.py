@@ -1,5 +1,6 @@
 """Backbones: names, levels, weights; parity of the one whose weights are mapped by position."""
 
+import os
 from typing import Any
 
 import pytest
@@ -86,3 +87,137 @@ def test_msra_resnet_strides_in_the_first_convolution():
     net = features._architecture("resnet50_msra_v1")
     block: Any = dict(net.named_modules())["layer3.0"]
     assert (block.conv1.stride, block.conv2.stride) == ((2, 2), (1, 1))
+
+
+def test_one_level_past_the_last_is_the_last_one_pooled():
+    last, pooled = features.features(images(), "tiny", (4, 5))
+    assert torch.equal(pooled, last.mean(dim=(2, 3), keepdim=True))
+
+
+# ---- the cache
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(features, "cache_root", lambda: tmp_path / "cache")
+    features._warn.cache_clear()
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """How many images went through the network."""
+    seen, compute = [], features.features
+    monkeypatch.setattr(features, "features", lambda *a: (seen.append(len(a[0])), compute(*a))[1])
+    return seen
+
+
+def test_a_hit_is_the_miss_and_the_features_in_half_precision(folder, passes):
+    first = features.cached_features(images(), "tiny", (3, 1))
+    assert passes == [1, 1] and len(list(folder.iterdir())) == 4
+    second = features.cached_features(images().flip(0), "tiny", (1, 3))  # another order of both
+    assert passes == [1, 1]
+    expected = features.features(images(), "tiny", (3, 1))
+    for a, b, e in zip(first, reversed(second), expected, strict=True):
+        assert a.dtype == torch.half and torch.equal(a, b.flip(0))
+        assert torch.allclose(a.float(), e, rtol=1e-3, atol=1e-5)
+
+
+def test_an_image_is_known_by_its_pixels_only(folder, passes):
+    features.cached_features(images(3), "tiny", (2,))
+    features.cached_features(images(3)[1:], "tiny", (2,))  # as another split has it
+    assert len(passes) == 3
+    features.cached_features(images(1) + 1e-6, "tiny", (2,))
+    features.cached_features(images(1)[:, :, :32], "tiny", (2,))
+    features.cached_features(images(1), "tiny", (3,))  # another level
+    assert len(passes) == 6
+
+
+def test_other_weights_are_another_key(folder, passes):
+    x = features.cached_features(images(1), "tiny", (2,))
+    with torch.no_grad():
+        next(features.load_backbone("tiny").parameters()).add_(0.1)
+    features._identity.cache_clear()
+    y = features.cached_features(images(1), "tiny", (2,))
+    assert len(passes) == 2 and not torch.equal(x[0], y[0])
+    features.load_backbone.cache_clear()
+    features._identity.cache_clear()
+
+
+def test_another_backbone_is_another_key(folder, passes, monkeypatch):
+    features.cached_features(images(1), "tiny", (2,))
+    net = features.load_backbone("tiny")
+    monkeypatch.setattr(features, "load_backbone", lambda name: net)  # same weights, other name
+    features.cached_features(images(1), "other", (2,))
+    assert len(passes) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[::-1]])
+def test_a_damaged_file_is_computed_again(folder, passes, damage):
+    first = features.cached_features(images(1), "tiny", (2,))[0]
+    (path,) = folder.iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+    for _ in range(2):  # computed again, then read
+        assert torch.equal(features.cached_features(images(1), "tiny", (2,))[0], first)
+    assert len(passes) == 2
+
+
+def test_a_changed_byte_is_noticed(folder, passes):
+    first = features.cached_features(images(1), "tiny", (2,))[0]
+    (path,) = folder.iterdir()
+    content = bytearray(path.read_bytes())
+    content[content.find(first.numpy().tobytes()) + 100] ^= 8
+    path.write_bytes(content)
+    assert torch.equal(features.cached_features(images(1), "tiny", (2,))[0], first)
+    assert len(passes) == 2
+
+
+def test_the_oldest_files_go_when_the_limit_is_reached(folder, passes, monkeypatch):
+    features.cached_features(images(3), "tiny", (2,))
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    features.cached_features(images(3)[1:2], "tiny", (2,))  # used now
+    monkeypatch.setattr(features, "LIMIT", 2.5 * max(sizes))
+    features.cached_features(images(1) + 0.1, "tiny", (2,))
+    assert len(list(folder.iterdir())) == 2 and len(passes) == 4
+    features.cached_features(torch.cat([images(1) + 0.1, images(3)[1:2]]), "tiny", (2,))
+    assert len(passes) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_one_warning(folder, passes):
+    folder.parent.joinpath("cache").write_text("a file where the folder should be")
+    with pytest.warns(UserWarning, match="features are not kept in") as warned:
+        first = features.cached_features(images(), "tiny", (1, 2))
+        second = features.cached_features(images(), "tiny", (1, 2))
+    assert len(warned) == 1 and len(passes) == 4
+    assert all(map(torch.equal, first, second))
+
+
+def test_no_unfinished_file_stays_when_the_disk_is_full(folder, monkeypatch):
+    def full(self, data):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.warns(UserWarning, match="No space left"):
+        features.cached_features(images(1), "tiny", (2,))
+    assert not list(folder.iterdir())
+
+
+def test_clearing_says_what_went(folder):
+    features.cached_features(images(), "tiny", (1, 2))
+    assert features.clear_cache().startswith("removed 4 files, 0.00 GB, of ")
+    assert not folder.exists() and features.clear_cache().startswith("removed 0 files")
+
+
+def test_features_beyond_half_precision_are_an_error(folder):
+    with pytest.raises(ValueError, match="do not fit into half precision"):
+        features.cached_features(images(1) * 1e12, "tiny", (2,))
+
+
+def test_the_cache_lies_with_the_data(monkeypatch, tmp_path):
+    from anomlib.assets import cache_root
+
+    monkeypatch.setenv("ANOMLIB_DATA", str(tmp_path))
+    assert cache_root() == tmp_path / ".cache"

@@ -5,10 +5,12 @@ from .random import Random
 from .rpca import RPCA
 from .spectral_residual import SpectralResidual
 from .ssdnet import SSDnet
+from .subspace import Subspace
 from .winclip import WinCLIP
 
 METHODS = {
     "ssdnet": SSDnet,
+    "subspace": Subspace,
     "glcm": GLCM,
     "spectral_residual": SpectralResidual,
     "pg_lsr": PGLSR,
