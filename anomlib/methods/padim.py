@@ -48,7 +48,7 @@ def cholesky_(
 ) -> Float[Tensor, "p d d"]:
     """Cholesky factors of Sigma, Eq. 1, written over the sums of squares about the mean."""
     for part in sums.split(block):
-        sigma = part.double() / max(count - 1, 1)
+        sigma = part.double().div_(max(count - 1, 1))
         sigma.diagonal(dim1=1, dim2=2).add_(epsilon)
         part.copy_(torch.linalg.cholesky(sigma))
     return sums
