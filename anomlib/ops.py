@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
@@ -45,6 +45,16 @@ def grey_at(
     return F.interpolate(grey, (height, width), mode=mode, antialias=True)
 
 
+def check_size(images: Float[Tensor, "n 3 h w"], size: tuple[int, ...]) -> None:
+    """Raises ValueError where images are not of the size that a method has seen in `fit`."""
+    if tuple(images.shape[-2:]) != tuple(size):
+        (height, width), (other, wide) = images.shape[-2:], size
+        raise ValueError(
+            f"images of {height} x {width} pixels, but `fit` has seen {other} x {wide}: load both "
+            "at one size"
+        )
+
+
 def box_mean(x: Float[Tensor, "n c h w"], size: int) -> Float[Tensor, "n c h w"]:
     """Mean over a size x size window centred on each pixel; the border counts what is inside."""
     left, right = (size - 1) // 2, size // 2
@@ -70,6 +80,71 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n
     x = F.pad(x, (radius, radius, radius, radius), mode="reflect")
     x = F.conv2d(x, kernel[:, :, None, :], groups=x.shape[1])
     return F.conv2d(x, kernel[:, :, :, None], groups=x.shape[1]).view(shape)
+
+
+def nearest(
+    x: Float[Tensor, "q c"], bank: Float[Tensor, "k c"], block: int = 4096
+) -> tuple[Float[Tensor, " q"], Int[Tensor, " q"]]:
+    """Euclidean distance of each row of x to the nearest row of a bank, and which row that is.
+
+    Products with one block of the bank at a time find the row, a subtraction measures it: no
+    larger array than q x block, and no digits lost to |x|^2 - 2 x b + |b|^2.
+
+    Args:
+        bank: in any precision; the products are in that of x.
+    """
+    best = x.new_full((len(x),), torch.inf)
+    place = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    for start in range(0, len(bank), block):
+        rows = bank[start : start + block].to(x)
+        # without |x|^2, which is the same for all rows of the bank
+        found, row = torch.addmm(rows.square().sum(dim=1), x, rows.T, alpha=-2).min(dim=1)
+        place = torch.where(found < best, row + start, place)
+        best = torch.minimum(best, found)
+    return torch.linalg.vector_norm(x - bank[place], dim=1), place
+
+
+def farthest_first(
+    x: Float[Tensor, "k c"], size: int, far: Float[Tensor, " k"], ahead: int = 512
+) -> Int[Tensor, " size"]:
+    """Greedy k-center: each choice is the row farthest from all rows chosen before.
+
+    One product serves many choices, and they are the same as one by one: among the `ahead`
+    farthest rows choices go on for as long as they are farther than every other row was, since
+    distances only shrink.
+
+    Args:
+        size: at most k rows.
+        far: distance of each row before the first choice.
+        ahead: changes only how fast it is.
+    """
+    x = x - x.mean(dim=0)  # distances stay, rounding errors shrink
+    far = far.square()  # and so are all distances below
+    chosen = torch.zeros(0, dtype=torch.long, device=x.device)
+    while len(chosen) < size:
+        most, rows = far.topk(min(ahead, len(x)))
+        rows = rows[_choices(x[rows], most, size - len(chosen))]
+        squares = x[rows].square().sum(dim=1)
+        for part, known in zip(x.split(4096), far.split(4096), strict=True):
+            found = torch.addmm(squares, part, x[rows].T, alpha=-2).amin(dim=1)
+            found = (found + part.square().sum(dim=1)).clamp(min=0)
+            known.copy_(torch.minimum(known, found))
+        far[rows] = -1  # never again, even among equal rows
+        chosen = torch.cat([chosen, rows])
+    return chosen
+
+
+def _choices(x: Float[Tensor, "m c"], far: Float[Tensor, " m"], most: int) -> Int[Tensor, " r"]:
+    """The choices among candidates, sorted by distance, that no other row can come before."""
+    limit, rows = far[-1].item(), []
+    for _ in range(min(most, len(x))):
+        value, row = far.max(dim=0)
+        if rows and value.item() < limit:
+            break
+        rows.append(row)
+        far = torch.minimum(far, (x - x[row]).square().sum(dim=1))
+        far[row] = -1
+    return torch.stack(rows)
 
 
 class Patches:

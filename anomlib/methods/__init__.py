@@ -1,8 +1,11 @@
 from .glcm import GLCM
+from .padim import PaDiM
+from .patchcore import PatchCore
 from .pg_lsr import PGLSR
 from .pixelmean import PixelMean
 from .random import Random
 from .rpca import RPCA
+from .spade import SPADE
 from .spectral_residual import SpectralResidual
 from .ssdnet import SSDnet
 from .subspace import Subspace
@@ -15,6 +18,9 @@ METHODS = {
     "spectral_residual": SpectralResidual,
     "pg_lsr": PGLSR,
     "rpca": RPCA,
+    "spade": SPADE,
+    "padim": PaDiM,
+    "patchcore": PatchCore,
     "winclip": WinCLIP,
     "random": Random,
     "pixelmean": PixelMean,
