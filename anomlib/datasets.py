@@ -13,6 +13,8 @@ A name carries its variants, so that rows of different data never collide:
     mvtec+noise=0.05        Gaussian noise of that standard deviation on the test images
     mvtec+missing=0.01      that share of the test pixels missing (NaN)
     mvtec+noise=0.05+nseed=1    another draw of the noise or of the missing pixels
+    mtd+train=0.05          that share of the training images, at least one
+    mtd+train=0.05+tseed=1  another draw of them; of one draw, fewer are a part of more
 """
 
 import json
@@ -50,8 +52,10 @@ WITHOUT_MASKS = ("elpv",)
 RESIZE: dict[str, Any] = {"mode": "bilinear", "antialias": True}
 SCRIPTED = ("textures", "elpv", "mtd", "mvtec")  # those that `make data` can arrange
 FLAGS = ("sample", "plain")
-NUMBERS = {"size": int, "first": int, "noise": float, "missing": float, "nseed": int}
+NUMBERS = {"size": int, "first": int, "train": float, "tseed": int}
+NUMBERS |= {"noise": float, "missing": float, "nseed": int}
 LIMITS = {"size": (1, 2**14), "first": (1, 2**30), "noise": (0, 1), "missing": (0, 1)}
+LIMITS |= {"train": (0, 1)}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
@@ -84,6 +88,7 @@ def load(
         raise ValueError(
             f"no training image in {folder / 'train' / 'good'}: put defect-free images there"
         )
+    train = _some(train, variants.get("train", 1.0), variants.get("tseed", 0))
     kinds = [p.parent.name for p in test]
     rule = RESIZE | {"antialias": False} if "plain" in variants else RESIZE
     data = Dataset(
@@ -131,7 +136,8 @@ def _number(key: str, text: str, dataset: str) -> float | int:
 
 def canonical(base: str, variants: dict[str, Any]) -> str:
     """The one spelling of a name: variants in a fixed order, idle ones left out."""
-    idle = {"size": DATASETS[base], "noise": 0.0, "missing": 0.0, "nseed": 0}
+    idle = {"size": DATASETS[base], "train": 1.0, "tseed": 0}
+    idle |= {"noise": 0.0, "missing": 0.0, "nseed": 0}
     flags = [key for key in FLAGS if key in variants]
     numbers = [k for k in NUMBERS if k in variants and variants[k] != idle.get(k)]
     return "+".join([base, *flags, *(f"{key}={variants[key]!r}" for key in numbers)])
@@ -149,7 +155,7 @@ def complete(dataset: str, category: str, root: Path | str | None = None) -> boo
     """Whether a dataset is all of its official set; None where no manifest says so."""
     base, variants = parse(dataset)
     folder = Path(root or data_root()) / _folder_name(base, variants) / category
-    if "first" in variants:
+    if {"first", "train"} & set(variants):
         return False
     manifest = folder / "manifest.json"
     return json.loads(manifest.read_text())["complete"] if manifest.is_file() else None
@@ -254,6 +260,11 @@ def _listing(folder: Path, first: int | None) -> list[Path]:
     if not listed:
         raise ValueError(f"no test image in {folder}/<kind>: `good` holds the defect-free ones")
     return listed
+
+
+def _some(train: list[Path], share: float, seed: int) -> list[Path]:
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).tolist()
+    return [train[i] for i in sorted(order[: max(1, round(share * len(train)))])]
 
 
 def _masks(

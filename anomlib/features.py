@@ -26,6 +26,15 @@ from .api import Images
 from .assets import cache_root, local_weights, no_weights, shipped_weights
 from .ops import progress, seeded
 
+# What these names meant when the papers were written; by now timm's own training stands behind them
+RELEASES = {
+    "resnet50": "resnet50.tv_in1k",
+    "resnet101": "resnet101.tv_in1k",
+    "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
+    "wide_resnet101_2": "wide_resnet101_2.tv_in1k",
+    "efficientnet_b1": "efficientnet_b1.ft_in1k",
+    "efficientnet_b7": "tf_efficientnet_b7.aa_in1k",
+}
 VGG = "vgg19_features_to_relu2_2"  # torchvision's tensors up to that layer, a file of 1 MB
 
 TINY = "tiny"  # a seeded random network for tests: asked for by name, never a fallback
@@ -119,7 +128,7 @@ def _downloaded(name: str) -> nn.Module:
 
     known = timm.is_model(name)
     try:
-        return timm.create_model(name, pretrained=True)
+        return timm.create_model(RELEASES.get(name, name), pretrained=True)
     except Exception as error:  # no network, no such model, no such weights: many types
         reason = "timm could not download it" if known else "timm knows no such model"
         reason = f"not in an installed package, and {reason} ({type(error).__name__})"

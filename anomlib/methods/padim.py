@@ -12,6 +12,7 @@ Choices and departures:
        factored in double precision, block by block in the same memory. It takes 4 p d^2 bytes for
        any number of images: 5 GB at 256 pixels, which have p = 4096 positions.
     3. One training image has no covariance: epsilon I alone, that is a Euclidean distance.
+    4. Features are rounded to half precision, as for all methods that compare features.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..api import Images, Maps, Method
-from ..features import features
+from ..features import cached_features
 from ..ops import check_size, fill_missing, gaussian_blur, progress
 
 CHUNK = 16  # images at once
@@ -75,7 +76,7 @@ class PaDiM(Method):
     def fit(self, images: Images) -> "PaDiM":
         """Learns one Gaussian per position; ValueError for more dimensions than channels."""
         self.size_ = images.shape[-2:]
-        first = features(fill_missing(images[:1]), self.backbone, self.levels)
+        first = self._features(images[:1])
         self.dims_ = self._draw(sum(x.shape[1] for x in first)).to(images.device)
         origin = embedding(first, self.dims_)[0].flatten(1)  # (d, p)
         total = torch.zeros_like(origin)
@@ -100,8 +101,12 @@ class PaDiM(Method):
         generator = torch.Generator().manual_seed(self.seed)
         return torch.randperm(channels, generator=generator)[: self.dims].sort().values
 
+    def _features(self, images: Images) -> list[Tensor]:
+        found = cached_features(fill_missing(images), self.backbone, self.levels)
+        return [x.float() for x in found]
+
     def _embed(self, images: Images) -> Float[Tensor, "n d rows columns"]:
-        return embedding(features(fill_missing(images), self.backbone, self.levels), self.dims_)
+        return embedding(self._features(images), self.dims_)
 
     def _map(self, images: Images) -> Maps:
         x = self._embed(images)

@@ -11,8 +11,8 @@ Choices and departures:
        neighbours (Eq. 7), which a map does not hold; the code does not weigh either.
     3. Distances are Euclidean, as in the paper. The code's are squared (`squared`), which moves
        the order of pixels, since distances are interpolated and blurred.
-    4. The bank is kept in half precision, which moves a distance by less than a thousandth of the
-       features' length. The coreset is chosen before the rounding.
+    4. Features and the bank are in half precision, which moves a distance by less than a
+       thousandth of the features' length.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..api import Images, Maps, Method
-from ..features import features
+from ..features import cached_features
 from ..ops import check_size, farthest_first, fill_missing, gaussian_blur, nearest, progress
 
 CHUNK = 8  # images at once
@@ -100,8 +100,8 @@ class PatchCore(Method):
         return torch.cat([self._map(part) for part in progress(images.split(CHUNK), "PatchCore")])
 
     def _patches(self, images: Images) -> Float[Tensor, "n rows columns d"]:
-        levels = features(fill_missing(images), self.backbone, self.levels)
-        return patch_features(levels, self.patch, self.dim)
+        levels = cached_features(fill_missing(images), self.backbone, self.levels)
+        return patch_features([x.float() for x in levels], self.patch, self.dim)
 
     def _map(self, images: Images) -> Maps:
         x = self._patches(images)
