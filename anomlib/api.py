@@ -92,6 +92,16 @@ class Method(ABC):
         return ",".join(f"{k}={json.dumps(v)}" for k, v in sorted(changes.items())) or "paper"
 
 
+def read_departures(words: str) -> dict[str, Any]:
+    """What `Method.departures` has written, as settings: 'blur=3' is {"blur": 3}, 'paper' none."""
+    found, decoder, at = {}, json.JSONDecoder(), 0
+    while words != "paper" and at < len(words):
+        name, _, _ = words[at:].partition("=")
+        found[name], at = decoder.raw_decode(words, at + len(name) + 1)
+        at += 1  # the comma
+    return found
+
+
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     """Lists as tuples: JSON and YAML know no tuples, and settings are compared."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

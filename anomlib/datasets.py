@@ -8,6 +8,7 @@ A name carries its variants, so that rows of different data never collide:
 
     mvtec+sample            what is at hand of an incomplete copy (a folder of its own)
     mtd+plain               images resized without antialiasing, as much of the papers' code does
+    mtd+crop                the shorter side resized and the middle kept, not squeezed to a square
     textures+size=64        loaded at 64 x 64 instead of the default
     mvtec+sample+first=1    the first image, by name, of each kind of defect; no good ones
     mvtec+noise=0.05        Gaussian noise of that standard deviation on the test images
@@ -51,7 +52,7 @@ WITHOUT_MASKS = ("elpv",)
 # code does, and the metrics page of the book shows what that moves. Masks: nearest neighbour.
 RESIZE: dict[str, Any] = {"mode": "bilinear", "antialias": True}
 SCRIPTED = ("textures", "elpv", "mtd", "mvtec")  # those that `make data` can arrange
-FLAGS = ("sample", "plain")
+FLAGS = ("sample", "plain", "crop")
 NUMBERS = {"size": int, "first": int, "train": float, "tseed": int}
 NUMBERS |= {"noise": float, "missing": float, "nseed": int}
 LIMITS = {"size": (1, 2**14), "first": (1, 2**30), "noise": (0, 1), "missing": (0, 1)}
@@ -91,17 +92,31 @@ def load(
     train = _some(train, variants.get("train", 1.0), variants.get("tseed", 0))
     kinds = [p.parent.name for p in test]
     rule = RESIZE | {"antialias": False} if "plain" in variants else RESIZE
+    crop = "crop" in variants
     data = Dataset(
         name=canonical(base, variants),
         category=category,
-        train=torch.stack([read_image(p, side, rule) for p in train]),
-        test=torch.stack([read_image(p, side, rule) for p in test]),
+        train=torch.stack([read_image(p, side, rule, crop) for p in train]),
+        test=torch.stack([read_image(p, side, rule, crop) for p in test]),
         labels=torch.tensor([kind != "good" for kind in kinds]),
-        masks=_masks(folder, test, side, optional=base in (*WITHOUT_MASKS, "folder")),
+        masks=_masks(folder, test, side, crop, optional=base in (*WITHOUT_MASKS, "folder")),
         paths=[f"{p.parent.name}/{p.name}" for p in test],
     )
     noise, missing = variants.get("noise", 0.0), variants.get("missing", 0.0)
     return _corrupted(data, noise, missing, variants.get("nseed", 0)) if noise or missing else data
+
+
+def load_masks(
+    dataset: str, category: str, times: int = 1, root: Path | str | None = None
+) -> Bool[Tensor, "n _h _w"]:
+    """The masks alone, in the order of `load`, at a multiple of its size; raises as `load`."""
+    base, variants = parse(dataset)
+    side: int = times * variants.get("size", DATASETS[base])
+    folder = _category_folder(Path(root or data_root()), base, variants, category)
+    test = _listing(folder / "test", variants.get("first"))
+    masks = _masks(folder, test, side, "crop" in variants, optional=False)
+    assert masks is not None  # they are not optional
+    return masks
 
 
 # ---- names
@@ -169,7 +184,7 @@ def _folder_name(base: str, variants: dict[str, Any]) -> str:
 
 
 def read_image(
-    path: Path, size: int, rule: dict[str, Any] = RESIZE
+    path: Path, size: int, rule: dict[str, Any] = RESIZE, crop: bool = False
 ) -> Float[Tensor, "3 {size} {size}"]:
     """Reads an image of any size, grey or colour, 8 or 16 bits, as RGB in [0, 1].
 
@@ -178,12 +193,21 @@ def read_image(
     """
     pixels = _pixels(path).astype(np.float32)  # (h, w, 3), in [0, 1]
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    if image.shape[-2:] != (size, size):
-        image = F.interpolate(image, (size, size), **rule)
-    return image[0].clamp(0, 1).contiguous()
+    height, width = resized = _resized(image.shape[-2], image.shape[-1], size, crop)
+    if image.shape[-2:] != resized:
+        image = F.interpolate(image, resized, **rule)
+    top, left = (height - size) // 2, (width - size) // 2
+    return image[0, :, top : top + size, left : left + size].clamp(0, 1).contiguous()
 
 
-def read_mask(path: Path, size: int, like: Path) -> Bool[Tensor, "{size} {size}"]:
+def _resized(height: int, width: int, size: int, crop: bool) -> tuple[int, int]:
+    scale = size / min(height, width)
+    return (round(height * scale), round(width * scale)) if crop else (size, size)
+
+
+def read_mask(
+    path: Path, size: int, like: Path, crop: bool = False
+) -> Bool[Tensor, "{size} {size}"]:
     """Reads a mask, any non-zero value of which means defective, by nearest neighbour.
 
     Raises:
@@ -197,10 +221,12 @@ def read_mask(path: Path, size: int, like: Path) -> Bool[Tensor, "{size} {size}"
             f"mask {path} is {mask.shape[1]} x {mask.shape[0]} pixels but its image {like} is "
             f"{width} x {height}: export the mask at the size of the image"
         )
-    if (height, width) != (size, size):
-        shrunk = Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)
+    if (height, width) != (resized := _resized(height, width, size, crop)):
+        tall, wide = resized
+        shrunk = Image.fromarray(mask).resize((wide, tall), Image.Resampling.NEAREST)
         mask = np.asarray(shrunk)
-    return torch.from_numpy(mask > 0)
+    top, left = (mask.shape[0] - size) // 2, (mask.shape[1] - size) // 2
+    return torch.from_numpy(mask[top : top + size, left : left + size] > 0)
 
 
 def _open(path: Path) -> np.ndarray:
@@ -268,7 +294,7 @@ def _some(train: list[Path], share: float, seed: int) -> list[Path]:
 
 
 def _masks(
-    folder: Path, test: list[Path], size: int, optional: bool
+    folder: Path, test: list[Path], size: int, crop: bool, optional: bool
 ) -> Bool[Tensor, "n {size} {size}"] | None:
     truth = folder / "ground_truth"
     if not truth.is_dir() and optional:
@@ -278,7 +304,7 @@ def _masks(
         kind = path.parent.name
         mask = truth / kind / f"{path.stem}_mask.png"
         if mask.is_file():
-            masks[i] = read_mask(mask, size, like=path)
+            masks[i] = read_mask(mask, size, path, crop)
         elif kind != "good":
             raise ValueError(f"{path} is defective but has no mask {mask}")
     return masks

@@ -26,7 +26,7 @@ from .api import Images
 from .assets import cache_root, local_weights, no_weights, shipped_weights
 from .ops import progress, seeded
 
-# What these names meant when the papers were written; by now timm's own training stands behind them
+# What these names meant when the papers were written; timm's own training stands behind them now
 RELEASES = {
     "resnet50": "resnet50.tv_in1k",
     "resnet101": "resnet101.tv_in1k",

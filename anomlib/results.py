@@ -339,6 +339,9 @@ def published(paper: str | None = None, item: str | None = None) -> pd.DataFrame
 def beside(rows: pd.DataFrame, printed: pd.DataFrame, metrics: dict[str, str]) -> pd.DataFrame:
     """Our rows with the printed value of the same cell, as fractions, and the gap between them.
 
+    A printed `mean` stands beside our mean over the categories that are printed with it. Where
+    none are, ours are splits or parts of one whole: each stands beside the mean itself.
+
     Args:
         rows: rows of `load`; the dataset is looked up by the part before the first "+".
         printed: rows of `published`, of one item and variant.
@@ -351,10 +354,26 @@ def beside(rows: pd.DataFrame, printed: pd.DataFrame, metrics: dict[str, str]) -
         printed_dataset=rows["dataset"].astype(str).str.split("+").str[0],
         printed_metric=rows["metric"].map(metrics),
     )
-    joined = ours.merge(
+    joined = _with_means(ours, cells).merge(
         cells.rename(columns={"dataset": "printed_dataset", "metric": "printed_metric"}),
         "left",
         on=["printed_dataset", "category", "method", "printed_metric"],
     )
     joined["gap"] = joined["value"] - joined["printed"]
     return joined.drop(columns=["printed_dataset", "printed_metric"])
+
+
+def _with_means(ours: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    found = [ours]
+    for dataset, part in ours[ours["category"] != "mean"].groupby("printed_dataset"):
+        names = set(cells["category"][cells["dataset"] == dataset])
+        single = {name for name in names if not str(name).startswith("mean")}
+        if "mean" in names and not single:
+            found.append(part.assign(category="mean"))
+        elif "mean" in names:
+            part = part[part["category"].isin(single)].drop(columns="run", errors="ignore")
+            by = [c for c in part.columns if c not in ("category", "value")]
+            means = part.groupby(by, sort=False)["value"].agg(["mean", "count"]).reset_index()
+            means = means[means["count"] == len(single)].rename(columns={"mean": "value"})
+            found.append(means.drop(columns="count").assign(category="mean"))
+    return pd.concat(found, ignore_index=True)

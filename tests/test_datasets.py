@@ -185,3 +185,39 @@ def test_missing_dataset_names_the_command(tmp_path):
         datasets.load("mvtec", "grid", root=tmp_path)
     with pytest.raises(FileNotFoundError, match="put its images into"):
         datasets.load("folder", "cups", root=tmp_path)
+
+
+def test_a_share_of_the_training_images(tmp_path):
+    folder = tmp_path / "folder" / "a"
+    for i in range(10):
+        write(folder / "train" / "good" / f"{i}.png", np.full((4, 4), i * 20, np.uint8))
+    write(folder / "test" / "good" / "0.png", np.zeros((4, 4), np.uint8))
+
+    def drawn(name):
+        data = datasets.load(name, "a", root=tmp_path)
+        return data.name, {round(x.item() * 255 / 20) for x in data.train.mean(dim=(1, 2, 3))}
+
+    names = ["folder+train=0.2", "folder+train=0.5", "folder+train=0.5+tseed=1"]
+    (_, two), (_, five), (name, other) = map(drawn, names)
+    assert len(two) == 2 and len(five) == len(other) == 5 and name == names[2]
+    assert two < five != other  # of one draw, fewer are a part of more
+    assert len(drawn("folder+train=0.001")[1]) == 1
+    assert drawn("folder+train=1.0") == drawn("folder")
+    assert datasets.complete("folder+train=0.2", "a", tmp_path) is False
+
+
+def test_crop_keeps_the_middle_of_image_and_mask_alike(tmp_path):
+    folder = tmp_path / "folder" / "a"
+    pixels = np.zeros((8, 24, 3), np.uint8)
+    pixels[:, 8:16] = 200  # the middle third; what a crop keeps
+    for path in ("train/good/0.png", "test/hole/0.png"):
+        write(folder / path, pixels)
+    write(folder / "ground_truth/hole/0_mask.png", pixels[:, :, 0])
+    whole = datasets.load("folder+size=8", "a", root=tmp_path)
+    cropped = datasets.load("folder+crop+size=8", "a", root=tmp_path)
+    assert whole.masks is not None and cropped.masks is not None
+    assert torch.equal(cropped.test, torch.full((1, 3, 8, 8), 200 / 255))
+    assert cropped.masks.all() and torch.equal(cropped.train, cropped.test)
+    assert 0 < whole.masks.float().mean() < 1
+    smaller = datasets.load("folder+crop+size=4", "a", root=tmp_path)
+    assert smaller.test.shape == (1, 3, 4, 4) and smaller.masks is not None and smaller.masks.all()

@@ -102,6 +102,20 @@ def test_printed_numbers_stand_beside_ours_with_a_reason():
     assert "make paper" in nothing.data  # type: ignore[attr-defined]
 
 
+def test_a_printed_table_stands_as_printed_with_ours_below():
+    printed = results.published("subspace", "table2")
+    values = {"01": 0.5, "02": 0.6, "03": 0.7}
+    ours = rows(
+        *(("subspace", "x=1", "btad", c, 0, "aupro", v, "full") for c, v in values.items())
+    )
+    both = results.beside(ours, printed, {"aupro": "aupro"}).dropna(subset="printed")
+    text = page.printed_table(printed, "aupro", both).to_html()  # type: ignore[attr-defined]
+    cells = printed.query("metric == 'aupro' and category == '01'")["value"]
+    assert all(f"{x:.1f}" in text for x in cells)  # every method's
+    assert "ours: subspace, x=1, btad" in text and "60.0" in text and "70.0" in text
+    assert "ours" not in page.printed_table(printed, "aupro", both.iloc[:0]).to_html()  # type: ignore[attr-defined]
+
+
 def test_every_claim_is_on_the_page():
     decided = claims.decide(results.listed_claims(), results.published(), results.load())
     text = page.verdicts(decided, "all").to_html()  # type: ignore[attr-defined]

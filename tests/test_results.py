@@ -185,6 +185,22 @@ def test_percentages_become_fractions():
     assert 0 < both["printed"].iloc[0] < 1
 
 
+def test_beside_knows_what_a_printed_mean_is_the_mean_of():
+    columns = [*results.COLUMNS, "profile"]
+
+    def beside(item, dataset, values, metric="aupro"):
+        keys = ("subspace", "paper", "own", dataset)
+        rows = [(*keys, name, 0, metric, x, "full") for name, x in values.items()]
+        printed = results.published("subspace", item)
+        both = results.beside(pd.DataFrame(rows, columns=columns), printed, {metric: metric})
+        return both.dropna(subset="printed").query("category == 'mean'")["value"].tolist()
+
+    assert beside("table1", "mtd", {"split0": 0.5, "split1": 0.7}) == [0.5, 0.7]  # splits
+    whole = beside("table2", "btad", {"01": 0.3, "02": 0.5, "03": 0.7})
+    assert whole == pytest.approx([0.5])
+    assert beside("table2", "btad", {"01": 0.3, "02": 0.5}) == []  # not all products
+
+
 # ---- committed results
 
 

@@ -69,13 +69,40 @@ def printed_beside(both: pd.DataFrame, reasons: dict[str, str]) -> object:
     by = ["profile", "dataset", "category", "method", "metric", "printed", "settings", "note"]
     cells = both.groupby(by, sort=False, dropna=False)
     shown = cells["value"].agg(["mean", "std", "count"]).reset_index()
-    shown = shown.rename(columns={"mean": "ours", "std": "sd over seeds", "count": "seeds"})
+    shown = shown.rename(columns={"mean": "ours", "std": "sd over runs", "count": "runs"})
     shown["gap"] = shown["ours"] - shown["printed"]
     shown["reason for the gap"] = shown["dataset"].map(reasons).fillna("")
     order = ["profile", "dataset", "category", "method", "metric", "printed", "ours", "gap"]
-    shown = shown[[*order, "sd over seeds", "seeds", "reason for the gap", "settings", "note"]]
-    digits = {name: "{:.3f}" for name in ("printed", "ours", "sd over seeds")}
+    shown = shown[[*order, "sd over runs", "runs", "reason for the gap", "settings", "note"]]
+    digits = {name: "{:.3f}" for name in ("printed", "ours", "sd over runs")}
     style = shown.style.format(digits | {"gap": "{:+.3f}"}, na_rep="").hide()
+    return style.set_table_attributes('class="beside"')
+
+
+def printed_table(printed: pd.DataFrame, metric: str, mine: pd.DataFrame) -> object:
+    """A printed table as its paper shows it, a line per method, and ours below it; in percent.
+
+    Args:
+        printed: rows of `results.published` of one item.
+        mine: rows of `results.beside` for the same metric; none is fine.
+    """
+    cells = printed[printed["metric"] == metric]
+    label = cells["method"] + cells["variant"].fillna("").map(lambda v: f" ({v})" if v else "")
+    columns = [c for c in ("dataset", "category") if cells[c].nunique() > 1] or ["category"]
+    order = list(dict.fromkeys(label))
+    shown = cells.assign(line=label).pivot_table(
+        index="line", columns=columns, values="value", sort=False
+    )
+    shown = shown.reindex(order)
+    ours = mine.assign(
+        line="ours: " + mine["method"] + ", " + mine["settings"] + ", " + mine["dataset"],
+        dataset=mine["dataset"].astype(str).str.split("+").str[0],
+        value=100 * mine["value"],
+    )
+    if len(ours):
+        lines = ours.pivot_table(index="line", columns=columns, values="value", sort=False)
+        shown = pd.concat([shown, lines.reindex(columns=shown.columns)])
+    style = shown.rename_axis(None).style.format("{:.1f}", na_rep="")
     return style.set_table_attributes('class="beside"')
 
 
