@@ -19,9 +19,9 @@ test: data  ## ruff, pyright and the tests
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright --pythonpath $(BIN)/python
 	@$(PYTEST) --durations=10
 
-baselines: data  ## installs the extra that WinCLIP needs, and runs the tests that wait for it
+baselines: data  ## installs the extra with anomalib, and runs the tests that wait for it
 	@$(BIN)/pip install -q -e ".[baselines]"
-	@$(PYTEST) tests/test_winclip.py tests/test_contract.py
+	@$(PYTEST) tests/test_winclip.py tests/test_library.py tests/test_contract.py
 
 data: .venv/installed  ## makes `textures`; arranges the originals in $ANOMLIB_SOURCE, where it is set
 	@$(SNAKEMAKE) data

@@ -220,7 +220,7 @@ def item_runs(item):
 
 def item_inputs(wildcards):
     modules = [*map(str, Path("anomlib/figures").glob("*.py")), "anomlib/results.py"]
-    modules += ["anomlib/experiments.py", "anomlib/claims.py"]
+    modules += ["anomlib/experiments.py", *map(str, Path("anomlib/claims").glob("*.py"))]
     committed = sorted(str(p) for p in Path("results/metrics").rglob("*.csv"))
     committed += sorted(str(p) for p in Path("results/studies").rglob("*.csv"))
     if "study" in ITEMS[wildcards.item]:

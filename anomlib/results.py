@@ -340,7 +340,7 @@ def beside(rows: pd.DataFrame, printed: pd.DataFrame, metrics: dict[str, str]) -
     """Our rows with the printed value of the same cell, as fractions, and the gap between them.
 
     A printed `mean` stands beside our mean over the categories that are printed with it. Where
-    none are, ours are splits or parts of one whole: each stands beside the mean itself.
+    ours are named `split...`, they are the same set again: each stands beside the mean itself.
 
     Args:
         rows: rows of `load`; the dataset is looked up by the part before the first "+".
@@ -368,9 +368,10 @@ def _with_means(ours: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     for dataset, part in ours[ours["category"] != "mean"].groupby("printed_dataset"):
         names = set(cells["category"][cells["dataset"] == dataset])
         single = {name for name in names if not str(name).startswith("mean")}
-        if "mean" in names and not single:
-            found.append(part.assign(category="mean"))
-        elif "mean" in names:
+        splits = part["category"].astype(str).str.startswith("split")
+        if "mean" in names and splits.any():
+            found.append(part[splits].assign(category="mean"))
+        elif "mean" in names and single:
             part = part[part["category"].isin(single)].drop(columns="run", errors="ignore")
             by = [c for c in part.columns if c not in ("category", "value")]
             means = part.groupby(by, sort=False)["value"].agg(["mean", "count"]).reset_index()

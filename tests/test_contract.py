@@ -19,12 +19,16 @@ TINY = {
     "spade": {"backbone": "tiny", "neighbours": 3, "sigma": 1.0},
     "padim": {"backbone": "tiny", "dims": 20, "sigma": 1.0},
     "patchcore": {"backbone": "tiny", "levels": (1, 2), "dim": 64, "sigma": 1.0},
+    "stfpm": {"backbone": "tiny", "levels": (1,), "epochs": 2},
+    "fastflow": {"backbone": "tiny", "levels": (1,), "steps": 2, "epochs": 2},
+    "dsr": {"weights": "tiny", "size": 64, "epochs": 1, "refining": 1},
     "winclip": {"backbone": "tiny"},
     "random": {},
     "pixelmean": {},
 }
-FLOORS = ("random", "winclip")  # find nothing: one must not, one has random weights here
-EXTRAS = {"winclip": ("anomalib", "open_clip")}  # not everywhere: skipped where they are not
+LIBRARY = ("stfpm", "fastflow", "dsr", "winclip")  # anomalib's
+FLOORS = ("random", *LIBRARY)  # find nothing: one must not, the others have random weights here
+EXTRAS = {name: ("anomalib", "open_clip") for name in LIBRARY}  # skipped where they are not
 
 
 def tiny(name: str, **settings):

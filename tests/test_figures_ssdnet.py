@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, PolyCollection
 from torch import nn
 
-from anomlib.figures import ssdnet
+from anomlib.figures import common, ssdnet
 from anomlib.methods.ssdnet import EncoderDecoder
 
 
@@ -251,16 +251,16 @@ def test_lines_of_a_draw_are_averaged_before_its_range_is_taken():
 
 
 def test_a_method_keeps_its_colour_and_its_stars_show_without_colour():
-    looks = ssdnet.styles(["winclip", "new", "ssdnet **", "ssdnet", "ssdnet *"])
+    looks = common.styles(["winclip", "new", "ssdnet **", "ssdnet", "ssdnet *"])
     assert list(looks) == ["ssdnet", "ssdnet *", "ssdnet **", "winclip", "new"]
     for name in ("ssdnet", "ssdnet *", "ssdnet **"):
-        assert looks[name]["color"] == ssdnet.PALETTE["ssdnet"]
-    assert looks["winclip"] == ssdnet.styles(["winclip"])["winclip"]
-    assert looks["new"]["color"] not in ssdnet.PALETTE.values()
-    everyone = [*ssdnet.PALETTE, *(f"{name} *" for name in ssdnet.PALETTE), "ssdnet **", "new"]
-    plain = [(k["marker"], str(k["linestyle"])) for k in ssdnet.styles(everyone).values()]
+        assert looks[name]["color"] == common.PALETTE["ssdnet"]
+    assert looks["winclip"] == common.styles(["winclip"])["winclip"]
+    assert looks["new"]["color"] not in common.PALETTE.values()
+    everyone = [*common.PALETTE, *(f"{name} *" for name in common.PALETTE), "ssdnet **", "new"]
+    plain = [(k["marker"], str(k["linestyle"])) for k in common.styles(everyone).values()]
     assert len(set(plain)) == len(everyone)
-    assert len({k["color"] for k in ssdnet.styles(list(ssdnet.PALETTE)).values()}) == 8
+    assert len(set(common.PALETTE.values())) == len(common.PALETTE)
 
 
 # Training steps

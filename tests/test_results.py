@@ -199,6 +199,8 @@ def test_beside_knows_what_a_printed_mean_is_the_mean_of():
     whole = beside("table2", "btad", {"01": 0.3, "02": 0.5, "03": 0.7})
     assert whole == pytest.approx([0.5])
     assert beside("table2", "btad", {"01": 0.3, "02": 0.5}) == []  # not all products
+    # Table 5 prints no categories of MVTec: grid alone is not its mean
+    assert beside("table5", "mvtec", {"grid": 0.5}, "pixel_ap") == []
 
 
 # ---- committed results

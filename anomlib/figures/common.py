@@ -1,21 +1,46 @@
 """Pictures that every method shares: images, masks, maps and tables of rows in, figures out."""
 
 import io
+import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.display import Markdown
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..api import Dataset, Maps, Masks
 from ..metrics import aupro, label_regions, otsu
 
-HEAT = "magma"
+HEAT = "magma"  # anomaly maps
+FEATURES = "viridis"  # maps that are no anomaly maps
 # title -> cells from top to bottom: a picture or a map, and the mask to outline on it
 Columns = dict[str, list[tuple[np.ndarray, np.ndarray | None]]]
 CONTOUR = "#39ff14"  # seen on dark and light textures alike
+
+# One colour and marker per method in every figure; floors are grey. Okabe and Ito's colours first,
+# which the colour-blind tell apart, then four that are farthest from them in simulated eyes.
+PALETTE = {
+    "ssdnet": "#d55e00",
+    "spectral_residual": "#0072b2",
+    "pg_lsr": "#009e73",
+    "glcm": "#cc79a7",
+    "rpca": "#e69f00",
+    "winclip": "#56b4e9",
+    "subspace": "#000000",
+    "spade": "#9dc183",
+    "padim": "#332288",
+    "patchcore": "#b2182b",
+    "random": "#999999",
+    "pixelmean": "#4d4d4d",
+}
+OTHERS = ["#8c564b", "#7f3c8d", "#17becf", "#bcbd22"]  # methods that the palette does not name
+MARKERS = "osD^vPX<>ph*dH8"
+DASHES: list[Any] = ["-", "--", "-.", (0, (1, 1.2))]
+VARIANTS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
 
 
 class Picture(Figure):
@@ -95,6 +120,131 @@ def contact_sheet(data: Dataset, per_kind: int) -> Photo:
     return grid(columns, [f"{data.category} {i + 1}" for i in range(per_kind)])
 
 
+# ---- one pass: pictures with arrows
+
+
+def one_pass(steps: list[tuple[str, np.ndarray]], features: tuple[int, ...] = ()) -> Photo:
+    """The pictures of one pass through a method in their order, with an arrow into each.
+
+    Args:
+        steps: title and picture; a picture is RGB (h, w, 3), a mask of booleans (h, w), or a map
+            (h, w), which is scaled to its own range and has that range written under it.
+        features: places, from 0, of the maps that are no anomaly maps; they have colours of their
+            own and share one range, so that they can be compared.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not steps:
+        raise ValueError("there are no pictures to draw")
+    lines = -(-len(steps) // 4)  # more than four side by side are too small to see a defect
+    across = -(-len(steps) // lines)
+    figure = Photo(figsize=(0.3 + 2.15 * across, 2.55 * lines), dpi=110)
+    cells = figure.subplots(lines, across, squeeze=False).ravel()
+    limits = value_range([steps[i][1] for i in features]) if features else None
+    for i, (axes, (title, picture)) in enumerate(zip(cells, steps, strict=False)):
+        show(axes, picture, limits if i in features else None)
+        axes.set_title(textwrap.fill(f"{i + 1}. {title}", 28), fontsize=8)
+        if i:
+            arrow(axes, (-0.18, 0.5), (-0.03, 0.5), "axes fraction")
+    for axes in cells[len(steps) :]:
+        axes.set_axis_off()
+    left = 0.4 / figure.get_figwidth() if lines > 1 else 0.0  # the layout does not see arrows
+    figure.set_layout_engine(
+        "constrained", w_pad=0.03, wspace=0.2, hspace=0.06, rect=(left, 0, 0.99 - left, 1)
+    )
+    return figure
+
+
+def value_range(maps: list[np.ndarray]) -> tuple[float, float]:
+    """The lowest and the highest value of several maps together."""
+    return float(min(np.nanmin(m) for m in maps)), float(max(np.nanmax(m) for m in maps))
+
+
+def show(axes: Axes, picture: np.ndarray, limits: tuple[float, float] | None = None) -> None:
+    """A picture, mask or map as in `one_pass`; `limits` make it a feature map of that range."""
+    axes.set(xticks=[], yticks=[])
+    if picture.ndim == 3:
+        axes.imshow(np.nan_to_num(picture).clip(0, 255 if picture.dtype == np.uint8 else 1))
+    elif picture.dtype == bool:  # fixed limits, or a mask that is true everywhere would be black
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        low, high = limits or value_range([picture])
+        how = {"cmap": FEATURES if limits else HEAT, "vmin": low, "vmax": high}
+        axes.imshow(picture, interpolation="nearest", **how)
+        axes.set_xlabel(f"{low:.2g} to {high:.2g}", fontsize=8)
+
+
+def arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    coordinates: str = "data",
+    style: str = "arc3",
+) -> None:
+    """An arrow, also outside the axes, such as between two of them."""
+    look = {"arrowstyle": "-|>", "color": "0.3", "shrinkA": 0, "shrinkB": 0}
+    axes.annotate(
+        "", end, start, coordinates, coordinates, look | {"connectionstyle": style},
+        annotation_clip=False,
+    )  # fmt: skip
+
+
+# ---- lines: looks, checks, legend
+
+
+def styles(methods: list[str]) -> dict[str, dict[str, Any]]:
+    """How each method's line is drawn, in the order of the palette.
+
+    The name gives colour and marker, the stars behind it give dashes and an empty marker, so that
+    a method and its departing settings are told apart, with or without colour.
+    """
+    slugs = {name: name.rstrip("* ") for name in methods}
+    unknown = sorted(set(slugs.values()) - set(PALETTE))
+    known = [*PALETTE, *unknown]
+    looks: dict[str, dict[str, Any]] = {}
+    for name in sorted(methods, key=lambda n: (known.index(slugs[n]), n)):
+        slug, stars = slugs[name], name.count("*")
+        color = PALETTE.get(slug) or OTHERS[unknown.index(slug) % len(OTHERS)]
+        looks[name] = {
+            "color": color,
+            "marker": MARKERS[known.index(slug) % len(MARKERS)],
+            "linestyle": DASHES[stars % len(DASHES)],
+            "markerfacecolor": "white" if stars else color,
+        }
+    return looks
+
+
+def checked(table: pd.DataFrame, columns: list[str], value: str) -> pd.DataFrame:
+    """The table, its departing methods starred, or a ValueError that says what it lacks."""
+    if table.empty:
+        raise ValueError(f"there is nothing to draw: the table for {value} has no rows")
+    missing = [c for c in (*columns, value) if c not in table]
+    if missing:
+        raise ValueError(f"the table lacks {', '.join(missing)}; it has {', '.join(table)}")
+    if table[value].isna().all():
+        raise ValueError(f"there is nothing to draw: no row has a value of {value}")
+    if {"method", "settings"} <= set(table) and not table["method"].str.endswith("*").any():
+        return starred(table.reset_index(drop=True))  # it needs the lines numbered once
+    return table
+
+
+def finish(figure: Picture, axes: Axes, title: str) -> None:
+    """Sizes of letters, a grid, and the legend beside the axes, where it hides nothing."""
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(axes.get_xlabel(), fontsize=9)
+    axes.set_ylabel(axes.get_ylabel(), fontsize=9)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    figure.set_layout_engine("constrained")
+    figure.legend(
+        loc="outside right upper", fontsize=8, title=title, title_fontsize=8, handlelength=3.2
+    )
+
+
+# ---- rows
+
+
 def starred(rows: pd.DataFrame) -> pd.DataFrame:
     """The same rows with a star behind each method whose settings depart from the paper.
 
@@ -107,6 +257,12 @@ def starred(rows: pd.DataFrame) -> pd.DataFrame:
     names = kinds.assign(name=kinds["method"] + stars.reindex(kinds.index).fillna(""))
     found = rows.merge(names, on=["method", "settings"])
     return found.assign(method=found["name"]).drop(columns="name")
+
+
+def stars(rows: pd.DataFrame) -> object:
+    """Which settings stand behind each name that `starred` gives; for display."""
+    names = starred(rows)[["method", "settings"]].drop_duplicates()
+    return names.sort_values("method").style.hide()
 
 
 def table(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

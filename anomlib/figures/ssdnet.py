@@ -9,7 +9,6 @@ Everything is drawn from what is handed in: a network, pictures of a real pass, 
 
 import copy
 import textwrap
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,24 +17,20 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from .common import CONTOUR, HEAT, Photo, Picture, starred
+from .common import (
+    CONTOUR,
+    DASHES,
+    MARKERS,
+    VARIANTS,
+    Photo,
+    Picture,
+    arrow,
+    checked,
+    finish,
+    one_pass,
+    styles,
+)
 
-# One colour and marker per method in every figure; floors are grey. Okabe and Ito's colours, which
-# the colour-blind tell apart.
-PALETTE = {
-    "ssdnet": "#d55e00",
-    "spectral_residual": "#0072b2",
-    "pg_lsr": "#009e73",
-    "glcm": "#cc79a7",
-    "rpca": "#e69f00",
-    "winclip": "#56b4e9",
-    "random": "#999999",
-    "pixelmean": "#4d4d4d",
-}
-OTHERS = ["#8c564b", "#7f3c8d", "#17becf", "#bcbd22"]  # methods that the palette does not name
-MARKERS = "osD^vPX<>ph*"
-DASHES: list[Any] = ["-", "--", "-.", (0, (1, 1.2))]
-VARIANTS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
 LABELS = {
     "pixel_auroc": "pixel AUROC of an image (0 to 1)",
     "pixel_ap": "pixel AP (AUPRC) of an image (0 to 1)",
@@ -55,37 +50,10 @@ def overview(steps: list[tuple[str, np.ndarray]], patch: int | None) -> Photo:
     Raises:
         ValueError: there is nothing to draw, or the patch is larger than the first picture.
     """
-    if not steps:
-        raise ValueError("there are no pictures to draw")
-    lines = -(-len(steps) // 4)  # more than four side by side are too small to see a defect
-    across = -(-len(steps) // lines)
-    figure = Photo(figsize=(0.3 + 2.15 * across, 2.55 * lines), dpi=110)
-    cells = figure.subplots(lines, across, squeeze=False).ravel()
-    for i, (axes, (title, picture)) in enumerate(zip(cells, steps, strict=False)):
-        _show(axes, picture)
-        axes.set_title(textwrap.fill(f"{i + 1}. {title}", 28), fontsize=8)
-        if i:
-            _arrow(axes, (-0.18, 0.5), (-0.03, 0.5), "axes fraction")
+    figure = one_pass(steps)
     if patch is not None:
-        _outline(cells[0], patch, steps[0][1].shape[:2])
-    for axes in cells[len(steps) :]:
-        axes.set_axis_off()
-    left = 0.4 / figure.get_figwidth() if lines > 1 else 0.0  # the layout does not see arrows
-    figure.set_layout_engine(
-        "constrained", w_pad=0.03, wspace=0.2, hspace=0.06, rect=(left, 0, 0.99 - left, 1)
-    )
+        _outline(figure.axes[0], patch, steps[0][1].shape[:2])
     return figure
-
-
-def _show(axes: Axes, picture: np.ndarray) -> None:
-    axes.set(xticks=[], yticks=[])
-    if picture.ndim == 3:
-        axes.imshow(np.nan_to_num(picture).clip(0, 255 if picture.dtype == np.uint8 else 1))
-    elif picture.dtype == bool:  # fixed limits, or a mask that is true everywhere would be black
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    else:
-        axes.imshow(picture, cmap=HEAT, interpolation="nearest")
-        axes.set_xlabel(f"{np.nanmin(picture):.2g} to {np.nanmax(picture):.2g}", fontsize=8)
 
 
 def _outline(axes: Axes, patch: int, shape: tuple[int, ...]) -> None:
@@ -213,25 +181,11 @@ def _join(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> N
     (x, y), (to_x, to_y) = start, end
     up = HEIGHT / 2 if to_y > y else -HEIGHT / 2
     if x == to_x:
-        _arrow(axes, (x, y + up), (to_x, to_y - up))
+        arrow(axes, (x, y + up), (to_x, to_y - up))
     elif y == to_y:
-        _arrow(axes, (x + WIDTH / 2, y), (to_x - WIDTH / 2, to_y))
+        arrow(axes, (x + WIDTH / 2, y), (to_x - WIDTH / 2, to_y))
     else:
-        _arrow(axes, (x + WIDTH / 2, y), (to_x, to_y - up), style="angle,angleA=0,angleB=90")
-
-
-def _arrow(
-    axes: Axes,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    coordinates: str = "data",
-    style: str = "arc3",
-) -> None:
-    look = {"arrowstyle": "-|>", "color": "0.3", "shrinkA": 0, "shrinkB": 0}
-    axes.annotate(
-        "", end, start, coordinates, coordinates, look | {"connectionstyle": style},
-        annotation_clip=False,
-    )  # fmt: skip
+        arrow(axes, (x + WIDTH / 2, y), (to_x, to_y - up), style="angle,angleA=0,angleB=90")
 
 
 # Figures 3 and 4: the values of single images
@@ -290,7 +244,7 @@ def box_plots(images: pd.DataFrame, metric: str) -> Picture:
     labels = [f"{name}\n{_images(count)}" for name, count in order["images"].items()]
     axes.set_yticks(range(len(order)), labels)
     axes.set_ylim(len(order) - 0.4, -0.6)  # the first on top
-    _finish(figure, axes, "kind of defect")
+    finish(figure, axes, "kind of defect")
     return figure
 
 
@@ -299,7 +253,7 @@ def _images(count: int) -> str:
 
 
 def _per_image(images: pd.DataFrame, metric: str) -> pd.DataFrame:
-    table = _checked(images, ["method", "path", "kind"], metric)
+    table = checked(images, ["method", "path", "kind"], metric)
     by = [c for c in ("method", "dataset", "category", "path", "kind") if c in table]
     return table.groupby(by, sort=False, dropna=False)[metric].mean().reset_index()
 
@@ -320,7 +274,7 @@ def curves(levels: pd.DataFrame, metric_label: str, x_label: str) -> Picture:
         metric_label: what the values are.
         x_label: what the levels are, with their unit.
     """
-    table = _checked(levels, ["method", "level", "draw"], "value")
+    table = checked(levels, ["method", "level", "draw"], "value")
     by_draw = table.groupby(["method", "level", "draw"], dropna=False)["value"].mean().dropna()
     summary = by_draw.groupby(["method", "level"]).agg(["mean", "min", "max", "count"])
     figure = Picture(figsize=(8, 3.6), dpi=110)
@@ -336,30 +290,8 @@ def curves(levels: pd.DataFrame, metric_label: str, x_label: str) -> Picture:
     axes.set(xlabel=x_label, ylabel=metric_label)
     few, many = summary["count"].min(), summary["count"].max()
     number = f"{few}" if few == many else f"{few} to {many}"
-    _finish(figure, axes, "one draw" if many == 1 else f"mean and range of\n{number} draws")
+    finish(figure, axes, "one draw" if many == 1 else f"mean and range of\n{number} draws")
     return figure
-
-
-def styles(methods: list[str]) -> dict[str, dict[str, Any]]:
-    """How each method's line is drawn, in the order of the palette.
-
-    The name gives colour and marker, the stars behind it give dashes and an empty marker, so that
-    a method and its departing settings are told apart, with or without colour.
-    """
-    slugs = {name: name.rstrip("* ") for name in methods}
-    unknown = sorted(set(slugs.values()) - set(PALETTE))
-    known = [*PALETTE, *unknown]
-    looks: dict[str, dict[str, Any]] = {}
-    for name in sorted(methods, key=lambda n: (known.index(slugs[n]), n)):
-        slug, stars = slugs[name], name.count("*")
-        color = PALETTE.get(slug) or OTHERS[unknown.index(slug) % len(OTHERS)]
-        looks[name] = {
-            "color": color,
-            "marker": MARKERS[known.index(slug) % len(MARKERS)],
-            "linestyle": DASHES[stars % len(DASHES)],
-            "markerfacecolor": "white" if stars else color,
-        }
-    return looks
 
 
 # Ablations: what changes while the network trains
@@ -381,7 +313,7 @@ def over_steps(
         log: whether steps stand on a logarithmic axis; step 0, if there, gets a place before 1.
         band: whether a band reaches from the lowest to the highest image.
     """
-    table = _checked(table, ["variant", "image", "step"], y)
+    table = checked(table, ["variant", "image", "step"], y)
     summaries = {str(name): _same_images(rows, y) for name, rows in
                  table.groupby("variant", sort=False)}  # fmt: skip
     counts = {name: int(summary["count"].max()) for name, summary in summaries.items()}
@@ -404,7 +336,7 @@ def over_steps(
     axes.set(xlabel="training step", ylabel=y_label)
     if log:
         _log_steps(axes, bool((table["step"] <= 0).any()))
-    _finish(figure, axes, f"mean of {_images(max(counts.values()))}" if same else "mean of images")
+    finish(figure, axes, f"mean of {_images(max(counts.values()))}" if same else "mean of images")
     return figure
 
 
@@ -426,36 +358,6 @@ def _log_steps(axes: Axes, zero: bool) -> None:
     else:
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:g}")
-
-
-# What they share
-
-
-def _checked(table: pd.DataFrame, columns: list[str], value: str) -> pd.DataFrame:
-    """The table, its departing methods starred, or a ValueError that says what it lacks."""
-    if table.empty:
-        raise ValueError(f"there is nothing to draw: the table for {value} has no rows")
-    missing = [c for c in (*columns, value) if c not in table]
-    if missing:
-        raise ValueError(f"the table lacks {', '.join(missing)}; it has {', '.join(table)}")
-    if table[value].isna().all():
-        raise ValueError(f"there is nothing to draw: no row has a value of {value}")
-    if {"method", "settings"} <= set(table) and not table["method"].str.endswith("*").any():
-        return starred(table.reset_index(drop=True))  # it needs the lines numbered once
-    return table
-
-
-def _finish(figure: Picture, axes: Axes, title: str) -> None:
-    """Sizes of letters, a grid, and the legend beside the axes, where it hides nothing."""
-    axes.tick_params(labelsize=8)
-    axes.set_xlabel(axes.get_xlabel(), fontsize=9)
-    axes.set_ylabel(axes.get_ylabel(), fontsize=9)
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    figure.set_layout_engine("constrained")
-    figure.legend(
-        loc="outside right upper", fontsize=8, title=title, title_fontsize=8, handlelength=3.2
-    )
 
 
 # Rows in, tables out

@@ -1,3 +1,5 @@
+from .dsr import DSR
+from .fastflow import FastFlow
 from .glcm import GLCM
 from .padim import PaDiM
 from .patchcore import PatchCore
@@ -8,6 +10,7 @@ from .rpca import RPCA
 from .spade import SPADE
 from .spectral_residual import SpectralResidual
 from .ssdnet import SSDnet
+from .stfpm import STFPM
 from .subspace import Subspace
 from .winclip import WinCLIP
 
@@ -21,6 +24,9 @@ METHODS = {
     "spade": SPADE,
     "padim": PaDiM,
     "patchcore": PatchCore,
+    "stfpm": STFPM,
+    "fastflow": FastFlow,
+    "dsr": DSR,
     "winclip": WinCLIP,
     "random": Random,
     "pixelmean": PixelMean,
