@@ -34,11 +34,14 @@ PALETTE = {
     "spade": "#9dc183",
     "padim": "#332288",
     "patchcore": "#b2182b",
+    "stfpm": "#8c564b",
+    "fastflow": "#7f3c8d",
+    "dsr": "#17becf",
     "random": "#999999",
     "pixelmean": "#4d4d4d",
 }
-OTHERS = ["#8c564b", "#7f3c8d", "#17becf", "#bcbd22"]  # methods that the palette does not name
-MARKERS = "osD^vPX<>ph*dH8"
+OTHERS = ["#bcbd22", "#637939", "#aec7e8", "#ff9896"]  # methods that the palette does not name
+MARKERS = "osD^vPX<>ph*dH81"
 DASHES: list[Any] = ["-", "--", "-.", (0, (1, 1.2))]
 VARIANTS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
 
