@@ -53,6 +53,7 @@ def test_effects_are_points_against_the_plain_run_of_the_same_backbone():
         ('backbone="a"', "mtd+crop", 0.70),
         ('backbone="b",sigma=8.0', "mtd", 0.60),  # nothing to compare it with
     )
+    lines = lines.assign(run=lines["settings"] + lines["dataset"])
     shown = tables.effects(lines, METHODS, ["aupro"]).data  # type: ignore[attr-defined]
     points = shown["points of aupro"]
     assert points.loc[("a", "mtd", "-")] == 0

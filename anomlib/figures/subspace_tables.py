@@ -40,15 +40,17 @@ def level_sets(rows: pd.DataFrame, methods: dict[str, Any]) -> pd.DataFrame:
 
 
 def effects(rows: pd.DataFrame, methods: dict[str, Any], metrics: list[str]) -> object:
-    """What each setting, and each variant of the data, moves against its backbone alone."""
+    """What each setting, and each variant of the data, moves.
+
+    The first line of a backbone has the fewest changes; all differences are from it, in points.
+    """
     settings = [read_departures(words) for words in rows["settings"]]
     changed = [{k: v for k, v in s.items() if k not in WITHOUT} for s in settings]
     words = [", ".join(f"{k} = {v}" for k, v in c.items()) for c in changed]
-    lines = with_settings(rows, methods, "backbone").assign(data=rows["dataset"], change=words)
-    plain = ~lines["dataset"].str.contains("+", regex=False) & (lines["change"] == "")
-    lines = lines.assign(change=lines["change"].where(lines["change"] != "", "-"))
-    lines = pd.concat([lines[plain], lines[~plain].sort_values(["dataset", "change"])])
-    lines = lines[lines["backbone"].isin(lines["backbone"][: plain.sum()])]  # something to compare
+    lines = with_settings(rows, methods, "backbone").assign(data=rows["dataset"])
+    lines = lines.assign(change=[w or "-" for w in words], changes=[len(c) for c in changed])
+    lines = lines.sort_values(["data", "changes", "change"])  # least changed first
+    lines = lines[lines.groupby("backbone")["run"].transform("nunique") > 1]
     by = ["backbone", "data", "change"]
     wide = lines.pivot_table(index=by, columns="metric", values="value", sort=False)[metrics]
     for _, part in wide.groupby(level="backbone", sort=False):
