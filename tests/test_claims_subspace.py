@@ -152,6 +152,17 @@ def test_subspace_01_wants_all_splits_and_both_metrics():
     assert (sample.holds, sample.scope) == (False, "real sample")
 
 
+def test_clipped_runs_decide_only_what_is_claimed_of_few_images():
+    rows = table(GOOD | {"subspace": 0.1}, clip=True)  # the memory banks have no such setting
+    assert asked("subspace-01", rows) is None
+    undecided(asked("subspace-01", rows, table(GOOD)), "full data")
+    few = table(GOOD, ["grid"], dataset="mvtec+sample")
+    assert decision("subspace-04", few).scope == "real sample"
+    clipped = run(0.9, clip=True, dataset="mvtec+sample", category="grid")
+    others = outcomes.keep(few, few["method"] != "subspace")
+    assert asked("subspace-04", clipped, others) is None
+
+
 def test_one_backbone_decides_and_the_others_show():
     worse = GOOD | {"subspace": 0.3}
     found = asked("subspace-01", table(GOOD), table(worse, backbone=LITE))
@@ -319,7 +330,7 @@ def test_subspace_11_wants_random_to_lose_more():
     found = decision("subspace-11", steady, sampled("random", {20: 0.69, 10: 0.65}, seeds=3))
     assert (found.holds, found.scope) == (True, "real stand-in")
     assert "random 0.04 > 0.003 subspace" in found.evidence
-    assert "mean of 3 seeds, of 1 in places" in found.evidence
+    assert "mean of 3 seeds, of 1 in places" in found.evidence  # the random ones
     even = sampled("random", {20: 0.69, 10: 0.688})
     assert decision("subspace-11", steady, even).holds is False
     falling = sampled("reference", {20: 0.70, 10: 0.69})

@@ -53,7 +53,9 @@ def scoped(rows: pd.DataFrame, about: str = "") -> Iterator[tuple[str, pd.DataFr
     differ in their base only (mvtec, visa), or in a variant of a sweep, stay together: `untouched`
     or `sweeps` tell those apart.
     """
-    parts = [_part(d, p, about) for d, p in zip(rows["dataset"], rows["profile"], strict=True)]
+    pairs = [*zip(rows["dataset"], rows["profile"], strict=True)]
+    known = {pair: _part(*pair, about) for pair in set(pairs)}
+    parts = [known[pair] for pair in pairs]
     for part in sorted(set(parts)):
         yield SCOPES[part[0]], keep(rows, [p == part for p in parts])
 
@@ -80,11 +82,13 @@ def untouched(rows: pd.DataFrame, dataset: str, but: Set[str] = frozenset()) -> 
     Args:
         but: variants of a sweep that may be there all the same, such as SHARES.
     """
-    split = [name.split("+") for name in rows["dataset"]]
-    whole = [not any(_is_of(v, SWEPT - but) for v in vs) for _, *vs in split]
-    return keep(
-        rows, [base == dataset and ok for (base, *_), ok in zip(split, whole, strict=True)]
-    )
+    known = {name: name.split("+") for name in set(rows["dataset"])}
+    wanted = [
+        name
+        for name, (base, *variants) in known.items()
+        if base == dataset and not any(_is_of(v, SWEPT - but) for v in variants)
+    ]
+    return keep(rows, rows["dataset"].isin(wanted))
 
 
 def stood_in(
