@@ -421,3 +421,11 @@ def test_an_exact_claim_may_fail(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ssdnet, "_cosine", lambda a, b: (a * b).sum(axis=-1))  # not normalised
     assert not ssdnet.exact_ssdnet_19()[0]
     assert verdict_of("ssdnet-19", NO_ROWS)["verdict"] == "fails exactly"
+
+
+def test_only_the_wanted_claims_are_decided():
+    listed, printed = results.listed_claims(), results.published()
+    some = claims.decide(listed, printed, pd.DataFrame(), wanted=["ssdnet-17", "fair-26"])
+    assert some["id"].tolist() == ["ssdnet-17", "fair-26"]
+    with pytest.raises(ValueError, match="no claim ssdnet-99"):
+        claims.decide(listed, printed, pd.DataFrame(), wanted=["ssdnet-99"])

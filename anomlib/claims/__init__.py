@@ -76,6 +76,7 @@ def decide(
     rows: pd.DataFrame,
     images: pd.DataFrame | None = None,
     studies: Studies | None = None,
+    wanted: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Gives each claim its verdict, scope and evidence, in the order of `claims`.
 
@@ -85,18 +86,23 @@ def decide(
         rows: our measured rows with their profile, as `results.load` returns them; may be empty.
         images: one line per test image, as `results.load_images(rows)` returns them.
         studies: item -> its table, as `results.load_study(item)` returns it.
+        wanted: the claims to decide, by id; all if None.
 
     Returns:
         Columns id, paper, item, claim, check, kind, needs, printed, printed_evidence, verdict,
         scope, evidence, command.
 
     Raises:
-        ValueError: a predicate for an unknown claim, or measured rows, lines of images or studies
-            that cannot be read.
+        ValueError: a predicate for an unknown claim, an unknown id that is wanted, or measured
+            rows, lines of images or studies that cannot be read.
         LookupError: a printed number that a predicate needs is absent; names the claim.
     """
     images, studies = pd.DataFrame() if images is None else images, studies or {}
     _check(claims, rows, images, studies)
+    if wanted is not None:
+        if unknown := sorted(set(wanted) - set(claims["id"])):
+            raise ValueError(f"no claim {', '.join(unknown)} in claims.csv")
+        claims = claims[claims["id"].isin(wanted)]
     kept = ["id", "paper", "item", "claim", "check", "kind", "needs"]
     decided = []
     for claim in claims.to_dict("records"):
