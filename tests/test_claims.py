@@ -424,8 +424,7 @@ def test_an_exact_claim_may_fail(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_only_the_wanted_claims_are_decided():
-    listed, printed = results.listed_claims(), results.published()
-    some = claims.decide(listed, printed, pd.DataFrame(), wanted=["ssdnet-17", "fair-26"])
+    some = c.decide(CLAIMS, PUBLISHED, NO_ROWS, wanted=["ssdnet-17", "fair-26"])
     assert some["id"].tolist() == ["ssdnet-17", "fair-26"]
     with pytest.raises(ValueError, match="no claim ssdnet-99"):
-        claims.decide(listed, printed, pd.DataFrame(), wanted=["ssdnet-99"])
+        c.decide(CLAIMS, PUBLISHED, NO_ROWS, wanted=["ssdnet-99"])
