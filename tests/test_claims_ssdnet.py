@@ -22,7 +22,8 @@ from test_claims import (
 )
 
 from anomlib import claims as c
-from anomlib.claims import ours, outcomes, ssdnet
+from anomlib.api import read_departures
+from anomlib.claims import outcomes, ssdnet
 
 
 def test_ssdnet_03_both_ways():
@@ -599,8 +600,8 @@ def pair(pixel: float, perceptual: float, dataset: str, category: str) -> pd.Dat
 
 
 def test_settings_are_read():
-    assert ours.read_settings("paper") == {}
-    read = ours.read_settings('a="x,y=1",b=[8, 16],c=-100.0,d=null,e=true')
+    assert read_departures("paper") == {}
+    read = read_departures('a="x,y=1",b=[8, 16],c=-100.0,d=null,e=true')
     assert read == {"a": "x,y=1", "b": [8, 16], "c": -100.0, "d": None, "e": True}
 
 

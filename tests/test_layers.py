@@ -18,7 +18,7 @@ ALLOWED = {
     "experiments": {"assets"},
     "record": {"api", "assets", "experiments", "metrics"},
     "results": {"api", "assets", "experiments", "metrics"},
-    "claims": set(),
+    "claims": {"api"},  # how settings are spelled
     "figures": {"api", "metrics"},
     "studies": {"api", "ops", "features", "corruptions", "methods", "metrics"},
     "methods": {"api", "assets", "corruptions", "features", "library", "ops"},

@@ -1,9 +1,8 @@
 """Reading our rows: scopes, sweeps, and which of several settings decides."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -309,13 +308,3 @@ def _lacking(names: Sequence[str]) -> str:
 def place_of(rows: pd.DataFrame) -> str:
     sets = " and ".join(sorted(set(rows["dataset"] + "/" + rows["category"])))
     return f"{sets}, profile {rows['profile'].iloc[0]}"
-
-
-def read_settings(words: str) -> dict[str, Any]:
-    """'mode="patch",widths=[8, 16]' as a dictionary; "paper" as an empty one."""
-    found, decoder, at = {}, json.JSONDecoder(), 0
-    while words != "paper" and at < len(words):
-        name, _, _ = words[at:].partition("=")
-        found[name], at = decoder.raw_decode(words, at + len(name) + 1)
-        at += 1  # the comma
-    return found

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..api import read_departures
 from .ours import (
     AP_MEAN,
     AUROC_MEAN,
@@ -18,7 +19,6 @@ from .ours import (
     imagewise,
     measured,
     place_of,
-    read_settings,
     scoped,
     settled,
     strongest,
@@ -361,7 +361,7 @@ def losses(part: pd.DataFrame, categories: Sequence[str]) -> tuple[pd.DataFrame,
         return means.reindex(index=list(categories))
 
     for words in sorted(set(ours["settings"])):
-        run, changed = keep(ours, ours["settings"] == words), read_settings(words)
+        run, changed = keep(ours, ours["settings"] == words), read_departures(words)
         weights = PIXEL_LOSS | PAPER_LOSS.get(run["dataset"].iloc[0].split("+")[0], {}) | changed
         loss = LOSSES.get((weights["w_rec"], weights["w_perc"]))
         found = settled(keep(run, run["category"].isin(categories)), "ssdnet", ROW_KEY, table)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..api import read_departures
 from .ours import (
     COLUMNS,
     ROW_KEY,
@@ -15,7 +16,6 @@ from .ours import (
     Finding,
     gather,
     measured,
-    read_settings,
     scope_of,
     scoped,
     settled,
@@ -238,7 +238,7 @@ def _uncut(rows: pd.DataFrame) -> pd.DataFrame:
 
     They decide only what is claimed of few training images.
     """
-    cut = [words for words in set(rows["settings"]) if read_settings(words).get("clip")]
+    cut = [words for words in set(rows["settings"]) if read_departures(words).get("clip")]
     return keep(rows, ~rows["settings"].isin(cut))
 
 
@@ -310,7 +310,7 @@ def _by_backbone(scope: str, part: pd.DataFrame, judge: Judge) -> Iterator[Findi
 
 
 def _backbone(settings: str) -> str:
-    return read_settings(settings).get("backbone", PREFERRED[0])
+    return read_departures(settings).get("backbone", PREFERRED[0])
 
 
 def _preference(backbone: str) -> tuple[int, str]:
@@ -381,7 +381,7 @@ def _varied(part: pd.DataFrame, free: Set[str], cell: Cell) -> pd.DataFrame:
     pairs = [*zip(ours["settings"], ours["dataset"], strict=True)]
     cells, rest = {}, {}
     for words, dataset in set(pairs):
-        changed = read_settings(words)
+        changed = read_departures(words)
         cells[words, dataset] = cell(SETTINGS | PAPER.get(_base(dataset), {}) | changed, dataset)
         kept = [f"{k}={json.dumps(v)}" for k, v in changed.items() if k not in free]
         rest[words] = ",".join(kept) or "paper"
