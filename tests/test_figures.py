@@ -1,12 +1,16 @@
 """Pictures show themselves, tables hold what they say, and boxes name their makers."""
 
 import base64
+import importlib
+import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import torch
 
 from anomlib import claims, results
+from anomlib.assets import PROJECT
 from anomlib.figures import common, page
 
 
@@ -120,3 +124,20 @@ def test_every_claim_is_on_the_page():
     decided = claims.decide(results.listed_claims(), results.published(), results.load())
     text = page.verdicts(decided, "all").to_html()  # type: ignore[attr-defined]
     assert len(decided) == 102 and all(name in text for name in decided["id"])
+
+
+def test_notebooks_to_download_keep_everything_but_pictures(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT / "book" / "_ext"))
+    slim_sources = importlib.import_module("slim_sources")
+
+    output = {"output_type": "display_data", "metadata": {}}
+    output["data"] = {"image/png": "abc", "text/plain": "<Figure>"}
+    cells = [{"cell_type": "code", "source": "1 + 1", "outputs": [output]}]
+    cells.append({"cell_type": "markdown", "source": "text"})
+    path = tmp_path / "_sources" / "executed" / "a.ipynb"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"cells": cells}))
+    slim_sources.slim(SimpleNamespace(outdir=tmp_path), None)
+    kept = json.loads(path.read_text())["cells"]
+    assert kept[0]["source"] == "1 + 1" and kept[1] == cells[1]
+    assert kept[0]["outputs"][0]["data"] == {"text/plain": "<Figure>"}
