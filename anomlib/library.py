@@ -18,6 +18,8 @@ from .api import Images, Maps
 from .features import load_backbone, normalisation
 from .ops import fill_missing, progress
 
+EXTRA = 'the extra `baselines`: `.venv/bin/pip install -e ".[baselines]"`'
+
 
 def anomalib(name: str) -> Any:
     """One of its modules, such as `models.image.stfpm.loss`.
@@ -28,8 +30,7 @@ def anomalib(name: str) -> Any:
     try:
         return import_module(f"anomalib.{name}")
     except ImportError as error:
-        fix = '`.venv/bin/pip install -e ".[baselines]"`'
-        raise ImportError(f"this needs the extra `baselines`: {fix} ({error})") from error
+        raise ImportError(f"this needs {EXTRA} ({error})") from error
 
 
 class Pyramid(nn.Module):

@@ -194,9 +194,7 @@ def sweeps(
     rows = rows.assign(
         level=[float(v.get(kind, 0)) for v in split],
         draw=[int(v.get("nseed", 0)) for v in split],
-        images=[
-            "+".join(v for v in d.split("+") if not _is_of(v, SWEPT)) for d in rows["dataset"]
-        ],
+        images=[_plain(d) for d in rows["dataset"]],
     )
     asked = rows["metric"].isin(PER_IMAGE) & rows["level"].isin(levels)
     rows = keep(rows, asked & np.array([not other & set(v) for v in split], dtype=bool))

@@ -27,6 +27,7 @@ from torchvision.transforms.functional import normalize
 
 from ..api import Images, Maps, Method
 from ..assets import local_weights, no_weights
+from ..library import EXTRA
 from ..ops import fill_missing, seeded
 
 MEAN = [0.48145466, 0.4578275, 0.40821073]  # of CLIP's images, as in anomalib's pre-processor
@@ -34,7 +35,6 @@ STD = [0.26862954, 0.26130258, 0.27577711]
 CHUNK = 8  # images at once: each has hundreds of windows, and each window is a forward pass
 MVTEC = """bottle cable capsule carpet grid hazelnut leather metal_nut pill screw tile toothbrush
 transistor wood zipper""".split()
-EXTRA = 'the extra `baselines`: `.venv/bin/pip install -e ".[baselines]"`'
 
 
 def load_clip(name: str) -> nn.Module:

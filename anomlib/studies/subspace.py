@@ -253,13 +253,12 @@ def choices(
         other = method.fit(change(data.train)).anomaly_map(change(data.test))
         judged.append(("normalisation", name, other, data.masks))
     lines = [(*j[:2], metric, x) for j in judged for metric, x in pixel_metrics(*j[2:]).items()]
-    good = len(data.train) + int((~data.labels).sum())
-    for value, number in (
-        ("good", good),
-        ("defective", len(data.labels) + len(data.train) - good),
-    ):
-        lines.append(("images", value, "count", number))
-    lines.append(("images", "defective with an empty mask", "count", int(empty.sum())))
+    counts = {
+        "good": len(data.train) + int((~data.labels).sum()),
+        "defective": int(data.labels.sum()),
+        "defective with an empty mask": int(empty.sum()),
+    }
+    lines += [("images", value, "count", number) for value, number in counts.items()]
     return pd.DataFrame(lines, columns=["choice", "value", "metric", "number"])
 
 
