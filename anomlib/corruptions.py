@@ -100,7 +100,7 @@ def perlin_masks(
     """
     cells = 2 ** torch.randint(scales, (n, 2), generator=generator)
     corners = 2 ** (scales - 1) + 1
-    angles = uniform(0, 2 * math.pi, (n, corners, corners), generator)
+    angles = uniform(0.0, 2 * math.pi, (n, corners, corners), generator)
     turns = uniform(-math.pi / 2, math.pi / 2, (n,), generator)
     gradients = torch.stack([angles.cos(), angles.sin()], dim=-1)
     noise = perlin(cells.to(device), gradients.to(device), size)[:, None]
@@ -115,7 +115,7 @@ def _gamma(x: Tensor, g: torch.Generator) -> Tensor:
 
 
 def _brightness(x: Tensor, g: torch.Generator) -> Tensor:
-    times, plus = uniform(-1, 1, (2,), g).tolist()
+    times, plus = uniform(-1.0, 1.0, (2,), g).tolist()
     return (x * (1 + 0.2 * times) + plus * 30 / 255).clamp(0, 1)
 
 
@@ -163,7 +163,7 @@ def blend_textures(
     chosen = torch.randint(len(textures), (len(images),), generator=generator)
     found = textures[chosen.to(textures.device)].to(images.device).to(images.dtype) / 255
     found = torch.stack([augment(x, generator) for x in found])
-    share = uniform(0, most, (len(images), 1, 1, 1), generator).to(images)
+    share = uniform(0.0, most, (len(images), 1, 1, 1), generator).to(images)
     return torch.where(masks[:, None], torch.lerp(found, images, share), images), masks
 
 

@@ -97,6 +97,19 @@ def ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tens
     return luminance * (2 * (xy - mx * my) + c2) / (xx - mx**2 + yy - my**2 + c2)
 
 
+def gms(
+    x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], c: float = 0.0026
+) -> Float[Tensor, "n 1 h w"]:
+    """Gradient magnitude similarity (Prewitt) at each pixel, the mean over the channels."""
+    derive = x.new_tensor([[-1.0, 0, 1]] * 3) / 3
+    kernels = torch.stack([derive, derive.T])[:, None]
+    a, b = (
+        F.conv2d(t.flatten(0, 1)[:, None], kernels, padding=1).norm(dim=1).view(t.shape)
+        for t in (x, y)
+    )
+    return ((2 * a * b + c) / (a**2 + b**2 + c)).mean(dim=1, keepdim=True)
+
+
 def nearest(
     x: Float[Tensor, "q c"], bank: Float[Tensor, "k c"], block: int = 4096
 ) -> tuple[Float[Tensor, " q"], Int[Tensor, " q"]]:

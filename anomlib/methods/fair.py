@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from .. import assets
 from ..api import Images, Maps, Method
 from ..corruptions import Textures, restore_task, rotate, to_textures, uniform
-from ..ops import check_size, fill_missing, progress, seeded, ssim
+from ..ops import check_size, fill_missing, gms, progress, seeded, ssim
 
 FILTERS = ("ideal", "gaussian", "butterworth")
 CHANNELS = dict.fromkeys((*FILTERS, "sobel_x", "sobel_y", "grey"), 1) | {"sobel_xy": 2, "none": 3}
@@ -139,19 +139,6 @@ def loss(images: Images, restored: Float[Tensor, "n 3 h w"]) -> Float[Tensor, ""
 
 
 # 3.4 Anomaly evaluation function
-
-
-def gms(
-    x: Float[Tensor, "n 3 h w"], y: Float[Tensor, "n 3 h w"], c: float = 0.0026
-) -> Float[Tensor, "n 1 h w"]:
-    """Similarity of gradients (Prewitt), the mean over the channels."""
-    derive = x.new_tensor([[-1.0, 0, 1]] * 3) / 3
-    kernels = torch.stack([derive, derive.T])[:, None]
-    a, b = (
-        F.conv2d(t.flatten(0, 1)[:, None], kernels, padding=1).norm(dim=1).view(t.shape)
-        for t in (x, y)
-    )
-    return ((2 * a * b + c) / (a**2 + b**2 + c)).mean(dim=1, keepdim=True)
 
 
 def msgms(
@@ -291,11 +278,7 @@ class FAIR(Method):
 
     @torch.no_grad()
     def restore(self, images: Images) -> Float[Tensor, "n 3 h w"]:
-        """I^r.
-
-        Raises:
-            ValueError: images of another size than those of `fit`.
-        """
+        """I^r; raises ValueError for images of another size than those of `fit`."""
         check_size(images, self.size_)
         parts = fill_missing(images).split(CHUNK)
         return torch.cat([self.net_(self.highpass(part)) for part in parts])
