@@ -37,8 +37,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .. import assets
 from ..api import Images, Maps, Method
+from ..assets import textures as textures_at
 from ..corruptions import Textures, restore_task, rotate, to_textures, uniform
 from ..ops import check_size, fill_missing, gms, progress, seeded, ssim
 
@@ -223,7 +223,7 @@ class FAIR(Method):
                 "four times, so load them at a multiple of 16, such as 64, 128 or 256"
             )
         own = self.textures == "train"
-        textures = to_textures(images) if own else assets.textures(self.textures, *self.size_)
+        textures = to_textures(images) if own else textures_at(self.textures, *self.size_)
         with seeded(self.seed):
             net = UNet(CHANNELS[self.extractor], self.width, self.skips).to(images.device)
         self.losses_ = self._train(net, fill_missing(images), textures)
