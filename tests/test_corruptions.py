@@ -54,12 +54,11 @@ def test_a_pixel_moved_to_itself_stays_and_outside_is_black():
     assert torch.allclose(down[:, :, :-1], x[:, :, 1:], atol=1e-4)
 
 
-@pytest.mark.parametrize(("quarters", "sign"), [(1, 1), (2, 1), (-1, -1)])
-def test_a_quarter_turn_is_exact(quarters, sign):
+@pytest.mark.parametrize("quarters", [-1, 1, 2])
+def test_a_quarter_turn_is_exact(quarters):
     x = photos(1, 32, 32)
     found = rotate(x, torch.tensor([quarters * math.pi / 2]))
-    either = [torch.rot90(x, k, dims=(2, 3)) for k in (quarters, -quarters)]
-    assert any(torch.allclose(found, e, atol=1e-3) for e in either)
+    assert torch.allclose(found, torch.rot90(x, quarters, dims=(2, 3)), atol=1e-3)
 
 
 def test_opposite_turns_cancel_in_an_image_that_is_not_square():
@@ -161,9 +160,7 @@ def test_a_large_piece_covers_more_than_half_of_the_image():
 def test_what_is_pasted_comes_from_the_image_itself(clipped, monkeypatch):
     """Without a turn, the piece is the image shifted by whole pixels."""
     straight = corruptions.turned
-    monkeypatch.setattr(
-        corruptions, "turned", lambda angles, *rest: straight(0 * angles, *rest)
-    )
+    monkeypatch.setattr(corruptions, "turned", lambda angles, *rest: straight(0 * angles, *rest))
     x = photos(8)
     damaged, masks = large_cutpaste(x, generator(3), clipped=clipped)
     outside = ~masks[:, None].expand_as(x)

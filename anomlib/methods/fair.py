@@ -22,9 +22,11 @@ Choices where the paper is silent, and departures:
     3. The code reads images as BGR and takes them for RGB where it computes colours (`bgr`).
     4. An epoch is m / 8 whole batches, rounded up, drawn with replacement as in the code, whose
        last batch is smaller. One training image is enough, and no batch is too small to normalise.
-    5. On a GPU the network is trained in bfloat16, its loss and its maps are in single precision.
-    6. Without DTD, textures are other training images with the same augmenters; the code adds two.
-    7. Ranges of the augmenters, and Sobel's weights, which are not divided, are the usual ones.
+    5. On a GPU the network is trained in bfloat16; its loss and its maps are in single precision.
+    6. Without DTD, textures are any of the training images, with the augmenters of DTD; the code
+       adds two. Ranges of the augmenters, and Sobel's weights, not divided, are the usual ones.
+    7. D_0 is a frequency per pixel, not per image: a smaller image is a crop, not a reduction.
+    8. Not here: the discriminative network of Table 11.
 """
 
 import math
