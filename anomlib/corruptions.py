@@ -49,7 +49,7 @@ def turned(
 
 
 def rotate(x: Float[Tensor, "n c h w"], angles: Float[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
-    """Each image about its middle, by an angle in radians; what comes from outside is 0."""
+    """Each image about its middle, clockwise, angles in radians; what comes from outside is 0."""
     size = tuple(x.shape[-2:])
     middle = x.new_tensor([(n - 1) / 2 for n in size]).expand(len(x), 2)
     return moved(x, turned(angles.to(x), middle, size))

@@ -58,7 +58,7 @@ def test_a_pixel_moved_to_itself_stays_and_outside_is_black():
 def test_a_quarter_turn_is_exact(quarters):
     x = photos(1, 32, 32)
     found = rotate(x, torch.tensor([quarters * math.pi / 2]))
-    assert torch.allclose(found, torch.rot90(x, quarters, dims=(2, 3)), atol=1e-3)
+    assert torch.allclose(found, torch.rot90(x, -quarters, dims=(2, 3)), atol=1e-3)
 
 
 def test_opposite_turns_cancel_in_an_image_that_is_not_square():

@@ -18,15 +18,14 @@ Choices where the paper is silent, and departures:
        1.5), 30 % of the samples turned by up to 90 degrees, half of them left clean and the other
        half with either kind of defect, constants of GMS, zeros around all windows.
     2. The paper's CutPaste covers more than half of an image; in the code borders cut most of it
-       off (`clipped`).
-    3. The code reads images as BGR and takes them for RGB where it computes colours (`bgr`).
-    4. An epoch is m / 8 whole batches, rounded up, drawn with replacement as in the code, whose
+       off (`clipped`), and colours are computed from BGR as if it were RGB (`bgr`).
+    3. An epoch is m / 8 whole batches, rounded up, drawn with replacement as in the code, whose
        last batch is smaller. One training image is enough, and no batch is too small to normalise.
-    5. On a GPU the network is trained in bfloat16; its loss and its maps are in single precision.
-    6. Without DTD, textures are any of the training images, with the augmenters of DTD; the code
+    4. On a GPU the network is trained in bfloat16; its loss and its maps are in single precision.
+    5. Without DTD, textures are any of the training images, with the augmenters of DTD; the code
        adds two. Ranges of the augmenters, and Sobel's weights, not divided, are the usual ones.
-    7. D_0 is a frequency per pixel, not per image: a smaller image is a crop, not a reduction.
-    8. Not here: the discriminative network of Table 11.
+    6. D_0 is a frequency per pixel, not per image: a smaller image is a crop, not a reduction.
+    7. Missing: the discriminative network of Table 11.
 """
 
 import math
