@@ -24,8 +24,7 @@ Choices where the paper is silent, and departures:
     4. On a GPU the network is trained in bfloat16; its loss and its maps are in single precision.
     5. Without DTD, textures are any of the training images, with the augmenters of DTD; the code
        adds two. Ranges of the augmenters, and Sobel's weights, not divided, are the usual ones.
-    6. D_0 is a frequency per pixel, not per image: a smaller image is a crop, not a reduction.
-    7. Missing: the discriminative network of Table 11.
+    6. D_0 is a frequency per pixel: a smaller image is a crop. Table 11's network is missing.
 """
 
 import math
