@@ -320,6 +320,8 @@ def test_maps_are_of_the_size_of_the_fit(toy):
         {"cutoff": -3.0},
         {"cutoff": 128.0},
         {"order": 0},
+        {"batch": 0},
+        {"epochs": 0},
         {"kernel": 7},
         {"mean": 20},
         {"score": "dis"},

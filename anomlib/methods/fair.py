@@ -206,8 +206,8 @@ class FAIR(Method):
                 f"cutoff lies between 0 and Nyquist's {SIDE // 2} cycles per {SIDE} pixels, "
                 f"both excluded, and is not {self.cutoff}"
             )
-        if self.order < 1 or self.mean < 1 or self.mean % 2 == 0:
-            raise ValueError("order is at least 1, and mean an odd number of pixels")
+        if min(self.order, self.width, self.batch, self.epochs) < 1 or self.mean % 2 != 1:
+            raise ValueError("order, width, batch and epochs are at least 1, and mean is odd")
 
     def fit(self, images: Images) -> "FAIR":
         """Trains the network; `losses_` holds the loss of each step.
@@ -232,8 +232,7 @@ class FAIR(Method):
 
     def _train(self, net: UNet, images: Images, textures: Textures) -> list[float]:
         on_gpu, losses = images.is_cuda, []
-        if on_gpu:
-            net.to(memory_format=torch.channels_last)
+        net.to(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
         steps = self.steps or self.epochs * -(-len(images) // self.batch)
         adam = torch.optim.Adam(net.parameters(), self.lr)
         falls = [int(share * steps) for share in (0.8, 0.9)]
@@ -241,8 +240,9 @@ class FAIR(Method):
         generator = torch.Generator().manual_seed(self.seed)
         for _ in progress(range(steps), "FAIR"):
             clean, damaged = self.draw(images, textures, generator)
+            seen = self.highpass(damaged)
             with torch.autocast(images.device.type, torch.bfloat16, enabled=on_gpu):
-                restored = net(self.highpass(damaged))
+                restored = net(seen)
             value = loss(clean, restored.float())
             adam.zero_grad()
             value.backward()
