@@ -63,7 +63,7 @@ class Method(ABC):
         return maps.amax(dim=(1, 2))
 
     def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
-        """Further numbers of a run, such as an error on normal images; they become rows."""
+        """Further numbers of a run from its normal test images, such as an error; become rows."""
         return {}
 
     @classmethod

@@ -4,6 +4,12 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
 PROJECT = Path(__file__).parents[1]
 
 # Backbones whose weights an installed package ships: name -> (package, file inside it)
@@ -59,3 +65,23 @@ def no_weights(what: str, name: str, reason: str) -> FileNotFoundError:
         f"no weights for {what}: not at {data_root() / 'weights' / f'{name}.pth'}, {reason}; put "
         f"the file there, or run `make data` with it in $ANOMLIB_SOURCE/weights/{name}.pth"
     )
+
+
+def textures(name: str, height: int, width: int) -> UInt8[Tensor, "t 3 {height} {width}"]:
+    """All images of a set of textures at `<root>/<name>/images`, squeezed to one size, 8 bits.
+
+    Raises:
+        FileNotFoundError: there are none; names the folder and the fix.
+    """
+    folder = data_root() / name / "images"
+    files = sorted(f for f in folder.glob("*/*") if f.suffix.lower() in (".jpg", ".png"))
+    if not files:
+        raise FileNotFoundError(
+            f"no textures at {folder}/<class>/*.jpg: run `make data` with them in "
+            f'$ANOMLIB_SOURCE/datasets/{name}, or take the training images, `textures="train"`'
+        )
+    size, found = (width, height), []
+    for file in files:
+        with Image.open(file) as image:
+            found.append(np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR)))
+    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).contiguous()

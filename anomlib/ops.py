@@ -82,6 +82,34 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n
     return F.conv2d(x, kernel[:, :, :, None], groups=x.shape[1]).view(shape)
 
 
+def ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Structural similarity at each pixel, in a Gaussian window with zeros around the image."""
+    offsets = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
+    kernel = torch.exp(-0.5 * (offsets / 1.5) ** 2)
+    moments = torch.cat([x, y, x * x, y * y, x * y]).flatten(0, 1)[None]
+    kernel = (kernel / kernel.sum()).expand(moments.shape[1], 1, -1)
+    groups = moments.shape[1]  # images as channels: faster on CPUs
+    moments = F.conv2d(moments, kernel[:, :, None, :], padding=(0, 5), groups=groups)
+    moments = F.conv2d(moments, kernel[:, :, :, None], padding=(5, 0), groups=groups)
+    mx, my, xx, yy, xy = moments.view(5, *x.shape)
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mx * my + c1) / (mx**2 + my**2 + c1)
+    return luminance * (2 * (xy - mx * my) + c2) / (xx - mx**2 + yy - my**2 + c2)
+
+
+def gms(
+    x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], c: float = 0.0026
+) -> Float[Tensor, "n 1 h w"]:
+    """Gradient magnitude similarity (Prewitt) at each pixel, the mean over the channels."""
+    derive = x.new_tensor([[-1.0, 0, 1]] * 3) / 3
+    kernels = torch.stack([derive, derive.T])[:, None]
+    a, b = (
+        F.conv2d(t.flatten(0, 1)[:, None], kernels, padding=1).norm(dim=1).view(t.shape)
+        for t in (x, y)
+    )
+    return ((2 * a * b + c) / (a**2 + b**2 + c)).mean(dim=1, keepdim=True)
+
+
 def nearest(
     x: Float[Tensor, "q c"], bank: Float[Tensor, "k c"], block: int = 4096
 ) -> tuple[Float[Tensor, " q"], Int[Tensor, " q"]]:

@@ -12,6 +12,10 @@ from anomlib import METHODS
 TINY = {
     "ssdnet": {"epochs": 40, "widths": (8, 16), "skip": 0, "resolutions": (5,)},
     "subspace": {"backbone": "tiny", "sample": 5, "sparsity": 3, "sigma": 1.0},
+    "fair": {
+        **{"width": 4, "skips": False, "textures": "train", "turned": 0.0, "mean": 3},
+        **{"steps": 50, "batch": 4, "lr": 2e-2},
+    },
     "glcm": {"window": 4, "levels": 16, "stride": 1},
     "spectral_residual": {"width": None, "sigma": 2.0},
     "pg_lsr": {"width": None, "patch": 6, "overlap": 3, "sigma": 1.0},

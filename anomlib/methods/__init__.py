@@ -1,4 +1,5 @@
 from .dsr import DSR
+from .fair import FAIR
 from .fastflow import FastFlow
 from .glcm import GLCM
 from .padim import PaDiM
@@ -17,6 +18,7 @@ from .winclip import WinCLIP
 METHODS = {
     "ssdnet": SSDnet,
     "subspace": Subspace,
+    "fair": FAIR,
     "glcm": GLCM,
     "spectral_residual": SpectralResidual,
     "pg_lsr": PGLSR,

@@ -1,0 +1,225 @@
+"""Synthetic defects that two or more papers share: whole batches at once, on the images' device.
+
+Everything random is drawn from a generator on the CPU, so that a seed means the same defects on
+every device. Textures are 8-bit: a bank of thousands is kept in memory.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+from torchvision.transforms.v2 import functional as TF
+
+from .api import Images, Masks
+
+Draw = Callable[..., Tensor]
+Textures = UInt8[Tensor, "t 3 h w"]
+
+
+def uniform(low: float, high: float, shape: tuple[int, ...], g: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(shape, generator=g)
+
+
+def to_textures(images: Images) -> UInt8[Tensor, "n 3 h w"]:
+    """Images in 8 bits; missing pixels are black."""
+    return (images.nan_to_num(nan=0.0).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def moved(
+    x: Float[Tensor, "n c h w"], places: Float[Tensor, "n h w 2"]
+) -> Float[Tensor, "n c h w"]:
+    """x at other places (row, column), between pixels bilinear; 0 outside."""
+    height, width = x.shape[-2:]
+    scale = places.new_tensor([width, height])
+    grid = (2 * places.flip(-1) + 1) / scale - 1
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def turned(
+    angles: Float[Tensor, " n"], centres: Float[Tensor, "n 2"], size: tuple[int, ...]
+) -> Float[Tensor, "n h w 2"]:
+    """Where each pixel (row, column) lies once turned about a centre by an angle in radians."""
+    rows, columns = (torch.arange(n, device=angles.device, dtype=angles.dtype) for n in size)
+    y, x = (t - c[:, None, None] for t, c in zip((rows[:, None], columns), centres.T, strict=True))
+    cos, sin = angles.cos()[:, None, None], angles.sin()[:, None, None]
+    return torch.stack([cos * y - sin * x, sin * y + cos * x], dim=-1) + centres[:, None, None]
+
+
+def rotate(x: Float[Tensor, "n c h w"], angles: Float[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+    """Each image about its middle, clockwise, angles in radians; what comes from outside is 0."""
+    size = tuple(x.shape[-2:])
+    middle = x.new_tensor([(n - 1) / 2 for n in size]).expand(len(x), 2)
+    return moved(x, turned(angles.to(x), middle, size))
+
+
+# Masks
+
+
+def perlin(
+    cells: Int[Tensor, "n 2"], gradients: Float[Tensor, "n a b 2"], size: tuple[int, ...]
+) -> Float[Tensor, "n h w"]:
+    """Perlin's gradient noise, sqrt(2) times, with cells of its own for each of n.
+
+    Args:
+        cells: along the rows and columns.
+        gradients: unit vectors at the corners of the cells, of which there may be too many.
+    """
+    image = torch.arange(len(cells), device=cells.device)[:, None, None]
+    corner, place = [], []
+    for axis, n in enumerate(size):
+        at = torch.arange(n, device=cells.device) / n * cells[:, axis, None]  # (n, h) or (n, w)
+        corner.append(at.long())
+        place.append(at - at.floor())
+    (i, j), (y, x) = corner, place
+    i, j, y, x = i[:, :, None], j[:, None, :], y[:, :, None], x[:, None, :]
+
+    def slope(down: int, right: int) -> Float[Tensor, "n h w"]:
+        g = gradients[image, i + down, j + right]
+        return g[..., 0] * (y - down) + g[..., 1] * (x - right)
+
+    fade_y, fade_x = (t**3 * (t * (6 * t - 15) + 10) for t in (y, x))
+    top = torch.lerp(slope(0, 0), slope(0, 1), fade_x.expand(len(cells), *size))
+    bottom = torch.lerp(slope(1, 0), slope(1, 1), fade_x.expand(len(cells), *size))
+    return math.sqrt(2) * torch.lerp(top, bottom, fade_y.expand(len(cells), *size))
+
+
+def perlin_masks(
+    n: int,
+    size: tuple[int, ...],
+    generator: torch.Generator,
+    device: torch.device,
+    scales: int = 6,
+    threshold: float = 0.5,
+) -> Bool[Tensor, "n h w"]:
+    """Turned Perlin noise above a threshold; of 2^k cells along each axis, k below `scales`.
+
+    Some masks are empty, as in DRAEM.
+    """
+    cells = 2 ** torch.randint(scales, (n, 2), generator=generator)
+    corners = 2 ** (scales - 1) + 1
+    angles = uniform(0.0, 2 * math.pi, (n, corners, corners), generator)
+    turns = uniform(-math.pi / 2, math.pi / 2, (n,), generator)
+    gradients = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    noise = perlin(cells.to(device), gradients.to(device), size)[:, None]
+    return rotate(noise, turns)[:, 0] > threshold
+
+
+# Textures
+
+
+def _gamma(x: Tensor, g: torch.Generator) -> Tensor:
+    return x ** uniform(0.5, 2.0, (3, 1, 1), g).to(x)  # another one for each channel
+
+
+def _brightness(x: Tensor, g: torch.Generator) -> Tensor:
+    times, plus = uniform(-1.0, 1.0, (2,), g).tolist()
+    return (x * (1 + 0.2 * times) + plus * 30 / 255).clamp(0, 1)
+
+
+def _colour(x: Tensor, g: torch.Generator) -> Tensor:
+    hue, saturation = uniform(-0.2, 0.2, (2,), g).tolist()  # 50 of 255
+    return TF.adjust_saturation(TF.adjust_hue(x, hue), 1 + saturation)
+
+
+def _solarize(x: Tensor, g: torch.Generator) -> Tensor:
+    coin, level = torch.rand(2, generator=g).tolist()
+    return TF.solarize(x, (32 + 96 * level) / 255) if coin < 0.5 else x
+
+
+AUGMENTERS: tuple[Draw, ...] = (  # DRAEM's ten, from which three are drawn
+    _gamma,
+    _brightness,
+    lambda x, g: TF.adjust_sharpness(x, uniform(0.1, 1.9, (), g).item()),
+    _colour,
+    _solarize,
+    lambda x, g: TF.posterize(x, int(torch.randint(1, 9, (), generator=g))),
+    lambda x, _: 1 - x,
+    lambda x, _: TF.autocontrast(x),
+    lambda x, _: TF.equalize(x),
+    lambda x, g: rotate(x[None], uniform(-math.pi / 4, math.pi / 4, (1,), g))[0],
+)
+
+
+def augment(texture: Float[Tensor, "3 h w"], generator: torch.Generator) -> Tensor:
+    """Three different augmenters, one after the other."""
+    for k in torch.randperm(len(AUGMENTERS), generator=generator)[:3].tolist():
+        texture = AUGMENTERS[k](texture, generator)
+    return texture
+
+
+def blend_textures(
+    images: Images, textures: Textures, generator: torch.Generator, most: float = 0.8
+) -> tuple[Images, Masks]:
+    """DRAEM's defects: inside Perlin masks, images are mixed with augmented textures.
+
+    Args:
+        textures: of the images' height and width.
+        most: the share of the image inside a mask is drawn between 0 and this.
+    """
+    masks = perlin_masks(len(images), tuple(images.shape[-2:]), generator, images.device)
+    chosen = torch.randint(len(textures), (len(images),), generator=generator)
+    found = textures[chosen.to(textures.device)].to(images.device).to(images.dtype) / 255
+    found = torch.stack([augment(x, generator) for x in found])
+    share = uniform(0.0, most, (len(images), 1, 1, 1), generator).to(images)
+    return torch.where(masks[:, None], torch.lerp(found, images, share), images), masks
+
+
+# CutPaste
+
+
+def large_cutpaste(
+    images: Images,
+    generator: torch.Generator,
+    sides: tuple[float, float] = (0.8, 0.9),
+    clipped: bool = False,
+) -> tuple[Images, Masks]:
+    """A large piece of each image, turned and pasted elsewhere in the same image.
+
+    Args:
+        sides: height and width of the piece are drawn between these shares of the image's.
+        clipped: the piece and its new place start anywhere, so that borders cut much of it off,
+            and it turns about its corner; otherwise it fits at both places and turns about its
+            middle, and nearly always covers more than half of the image.
+    """
+    n, size = len(images), tuple(images.shape[-2:])
+    whole = torch.tensor(size)
+    piece = uniform(*sides, (n, 2), generator) * whole
+    room = whole.expand(n, 2) if clipped else whole - piece
+    start, goal = (torch.rand((2, n, 2), generator=generator) * room).floor()
+    piece = torch.minimum(piece, whole - start)
+    angles = torch.randint(-6, 6, (n,), generator=generator).float()  # whole radians
+    pivot = goal if clipped else goal + (piece - 1) / 2
+    start, goal, piece, angles, pivot = (t.to(images) for t in (start, goal, piece, angles, pivot))
+    inside = turned(angles, pivot, size) - goal[:, None, None]  # (n, h, w, 2), of the piece
+    masks = ((inside >= 0) & (inside <= piece[:, None, None] - 1)).all(dim=-1)
+    pasted = moved(images, inside + start[:, None, None])
+    return torch.where(masks[:, None], pasted, images), masks
+
+
+def restore_task(
+    images: Images,
+    textures: Textures,
+    generator: torch.Generator,
+    clean: float = 0.5,
+    cutpaste: float = 0.5,
+    clipped: bool = False,
+) -> tuple[Images, Masks]:
+    """A batch to be restored: some images left clean, the others with one kind of defect.
+
+    Args:
+        clean: share of images that are left as they are, in expectation.
+        cutpaste: share of CutPaste among the others; the rest have textures.
+    """
+    draw, kind = torch.rand((2, len(images)), generator=generator)
+    damaged, masks = images.clone(), images.new_zeros(images[:, 0].shape, dtype=torch.bool)
+    bad, pasted = draw >= clean, kind < cutpaste
+    if (bad & pasted).any():
+        some = (bad & pasted).nonzero()[:, 0].to(images.device)
+        damaged[some], masks[some] = large_cutpaste(images[some], generator, clipped=clipped)
+    if (bad & ~pasted).any():
+        some = (bad & ~pasted).nonzero()[:, 0].to(images.device)
+        damaged[some], masks[some] = blend_textures(images[some], textures, generator)
+    return damaged, masks
