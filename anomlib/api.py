@@ -2,8 +2,9 @@
 
 import json
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -49,6 +50,8 @@ class Method(ABC):
     # {"mvtec": {...}, "mvtec/grid": {...}}. Nothing else may stand here.
     published: ClassVar[dict[str, dict[str, Any]]] = {}
     released: ClassVar[dict[str, dict[str, Any]]] = {}
+    # Settings that change only what is made of a fit, so that one training serves all their values
+    after_fit: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def fit(self, images: Images) -> "Method":
@@ -65,6 +68,29 @@ class Method(ABC):
     def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
         """Further numbers of a run from its normal test images, such as an error; become rows."""
         return {}
+
+    def image_diagnostics(self, images: Images) -> dict[str, Scores]:
+        """Further numbers of each test image; become columns of its line."""
+        return {}
+
+    def pictures(self, images: Images) -> dict[str, Images]:
+        """What else there is to see of images, such as {"restored": ...}; for galleries."""
+        return {}
+
+    def rescored(self, **settings: Any) -> Self:
+        """The same fit with other settings of `after_fit`.
+
+        Raises TypeError for a setting that `fit` depends on.
+        """
+        early = sorted(set(settings) - set(self.after_fit))
+        if early:
+            raise TypeError(f"{', '.join(early)}: needs a fit of its own")
+        other = copy(self)
+        vars(other).update(_tuples(settings))
+        other.__class__(
+            **{f.name: getattr(other, f.name) for f in fields(other)}
+        )  # are they valid?
+        return other
 
     @classmethod
     def paper(cls, dataset: str, category: str, **departures: Any) -> "Method":
