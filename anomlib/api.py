@@ -2,9 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from copy import copy
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -77,19 +76,14 @@ class Method(ABC):
         """What else there is to see of images, such as {"restored": ...}; for galleries."""
         return {}
 
-    def rescored(self, **settings: Any) -> Self:
-        """The same fit with other settings of `after_fit`.
+    def changed(self, **settings: Any) -> "Method":
+        """The same method with other settings; its fit is kept where all are of `after_fit`.
 
-        Raises TypeError for a setting that `fit` depends on.
+        Raises TypeError for a setting that the method does not have.
         """
-        early = sorted(set(settings) - set(self.after_fit))
-        if early:
-            raise TypeError(f"{', '.join(early)}: needs a fit of its own")
-        other = copy(self)
-        vars(other).update(_tuples(settings))
-        other.__class__(
-            **{f.name: getattr(other, f.name) for f in fields(other)}
-        )  # are they valid?
+        other = replace(self, **_tuples(settings))  # checks them
+        if set(settings) <= set(self.after_fit):
+            vars(other).update({k: v for k, v in vars(self).items() if k.endswith("_")})
         return other
 
     @classmethod

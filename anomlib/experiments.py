@@ -70,7 +70,7 @@ def runs_of(item: dict[str, Any], profile: str) -> list[Run]:
 def jobs_of(item: dict[str, Any], profile: str) -> list[list[Run]]:
     """The same runs, in groups that one notebook makes: all of a `sweep`, else one each.
 
-    A step of a sweep is a variant of the dataset, or settings that need no fit of their own.
+    A step of a sweep is a variant of the dataset, or settings on top of the entry's.
     """
     entries = item.get("runs", {}).get(profile, [])
     return [job for entry in entries for job in _expand(entry)]

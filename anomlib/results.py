@@ -4,7 +4,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +14,7 @@ import pandas as pd
 
 from .api import Dataset, Maps, Method
 from .assets import PROJECT
+from .datasets import load as load_data
 from .experiments import KEY, PROFILES, Run, folder_of, runs_of
 from .metrics import (
     IMAGE_METRICS,
@@ -69,6 +70,26 @@ def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
         table["regions"] = [len(np.unique(r[r > 0])) for r in regions]
     further = method.image_diagnostics(data.test)
     return table.assign(**{name: values.cpu().numpy() for name, values in further.items()})
+
+
+def steps(
+    method: Method, dataset: str, category: str, sweep: list[str | dict[str, Any]], device: str
+) -> Iterator[tuple[Dataset, Method, bool]]:
+    """What a run goes through: the method on its dataset, then what the sweep changes of either.
+
+    Args:
+        sweep: further datasets, or further settings of the method on the last dataset.
+
+    Yields:
+        Data, method, and whether it needs a fit, which has to be done before the next step.
+    """
+    data = None
+    for step in [dataset, *sweep]:
+        if isinstance(step, str):
+            data = load_data(step, category).to(device)
+            yield data, method, True
+        elif data is not None:
+            yield data, method.changed(**step), not set(step) <= set(method.after_fit)
 
 
 def run_of(method: Method, data: Dataset, trained_on: str = "own") -> Run:

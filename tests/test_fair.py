@@ -251,19 +251,20 @@ def test_the_discriminative_network_is_trained_along_and_scores(toy):
     assert not torch.allclose(plain.restore(toy.test), method.restore(toy.test))
     for fitted, score in ((method, "msgms"), (plain, "dis")):
         with pytest.raises(ValueError, match="dis"):
-            fitted.rescored(score=score).anomaly_map(toy.test)
+            fitted.changed(score=score).anomaly_map(toy.test)
 
 
 def test_one_fit_serves_all_scores(toy):
     method = replace(SMALL).fit(toy.train)
-    other = method.rescored(score="co", k=1.0, mean=1)
-    assert (method.score, other.score) == ("msgms+co", "co")
+    other = method.changed(score="co", k=1.0, mean=1)
+    assert (method.score, vars(other)["score"]) == ("msgms+co", "co")
     wanted = colour(toy.test, method.restore(toy.test))[:, 0]
     assert torch.allclose(other.anomaly_map(toy.test), wanted)
-    with pytest.raises(TypeError, match="width"):
-        method.rescored(width=3)
+    assert not hasattr(method.changed(width=3, score="co"), "nets_")  # that needs another fit
+    with pytest.raises(TypeError, match="depth"):
+        method.changed(depth=3)
     with pytest.raises(ValueError, match="mean"):
-        method.rescored(mean=2)
+        method.changed(mean=2)
 
 
 # ---- Figure 7

@@ -17,7 +17,7 @@ ALLOWED = {
     "metrics": {"api"},
     "experiments": {"assets"},
     "record": {"api", "assets", "experiments", "metrics"},
-    "results": {"api", "assets", "experiments", "metrics"},
+    "results": {"api", "assets", "datasets", "experiments", "metrics"},
     "claims": {"api"},  # how settings are spelled
     "figures": {"api", "metrics"},
     "studies": {"api", "ops", "features", "corruptions", "methods", "metrics"},

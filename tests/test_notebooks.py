@@ -128,13 +128,16 @@ def test_closure_of_a_method_is_what_it_imports():
 def test_a_run_scores_one_fit_in_several_ways(tmp_path):
     settings = {"width": 2, "steps": 2, "textures": "train", "score": "msgms"}
     parameters = {"method": "fair", "settings": settings, "results_dir": str(tmp_path)}
-    parameters |= {"dataset": "textures+size=32", "sweep": [{"score": "co"}, {"mean": 5}]}
+    parameters |= {
+        "dataset": "textures+size=32",
+        "sweep": [{"score": "co"}, {"width": 3}, {"mean": 5}],
+    }
     outcome = execute("notebooks/run.ipynb", tmp_path / "run.ipynb", parameters)
     assert outcome.returncode == 0, outcome.stderr
     rows = results.load(tmp_path)
     found = rows[rows["metric"] == "normal_mse"]
-    assert len(found) == 3 and found["value"].nunique() == 1  # the same network
-    assert rows[rows["metric"] == "pixel_auroc"]["value"].nunique() == 3
+    assert len(found) == 4 and found["value"].nunique() == 2  # two networks
+    assert rows[rows["metric"] == "pixel_auroc"]["value"].nunique() == 4
     assert sum('score="co"' in s for s in found["settings"]) == 1  # a step changes the first run
 
 
