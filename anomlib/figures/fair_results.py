@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,6 +26,11 @@ TASKS: dict[str, Arm] = {
     "DeAE_noskip": ({"extractor": "none", "skips": False}, "deae_noskip", ""),
 }
 ARMS: dict[str, dict[str, Arm]] = {
+    "table5": {  # widths that two cores can train; the printed ones are 128, 64 and 32
+        "c = 16": ({"width": 16}, "", ""),
+        "c = 8": ({"width": 8}, "", ""),
+        "c = 4": ({"width": 4}, "", ""),
+    },
     "table6": TASKS,
     "table7": {
         "ideal": ({"extractor": "ideal"}, "fair", "filter=ideal;cutoff=30"),
@@ -58,6 +64,11 @@ ARMS: dict[str, dict[str, Arm]] = {
         "without DTD": ({"textures": "train"}, "fair", "dtd=false"),
         "with DTD": ({}, "", ""),
     },
+    "patches": {"as in the text": ({}, "", ""), "as released": ({"clipped": True}, "", "")},
+}
+PICTURED = TASKS | {
+    "ideal filter": ({"extractor": "ideal"}, "", ""),
+    "Gaussian filter": ({"extractor": "gaussian"}, "", ""),
 }
 MEASURES = {"image_auroc": 100, "pixel_auroc": 100, "aupro": 100, "normal_mse": 1e4}
 UNITS = {"image_auroc": "%", "pixel_auroc": "%", "aupro": "%", "normal_mse": "1e-4"}
@@ -130,6 +141,8 @@ def ablation(rows: pd.DataFrame, printed: pd.DataFrame, table: str) -> pd.DataFr
 
 def shown(wide: pd.DataFrame, caption: str = "") -> object:
     """An ablation for display: the best of ours in bold, in each profile and dataset."""
+    if wide.empty:
+        return Markdown("*No two arms of this table have run here: `make full ITEM=fair`.*")
     style = wide.style.format("{:.1f}", na_rep="").format("{:.0f}", subset=[("", "runs")])
     errors = [c for c in wide.columns if c[0].startswith("normal_mse")]
     style = style.format("{:.2f}", subset=errors, na_rep="")
@@ -228,6 +241,49 @@ def speed_bubbles(printed: pd.DataFrame) -> Picture:
     return figure
 
 
+def speeds(costs: pd.DataFrame) -> object:
+    """Images per second over the width, and parameters; for display."""
+    lines = costs[costs["kind"] == "speed"]
+    place = ["profile", "device", "threads", "size", "width"]
+    wide = lines.pivot_table(
+        index=place, columns=["part", "batch"], values="images_per_second", sort=False
+    )
+    wide["parameters", "millions"] = lines.groupby(place)["params"].first() / 1e6
+    wide["parameters", "of 2^20"] = lines.groupby(place)["params"].first() / 2**20
+    wide = wide.rename(columns=lambda n: f"batch {n}" if isinstance(n, int) else n, level=1)
+    return wide.rename_axis(columns=[None, None]).style.format(precision=2)
+
+
+def as_printed(printed: pd.DataFrame) -> object:
+    """Table 5 as printed; for display."""
+    label = printed["method"] + " " + printed["variant"].fillna("")
+    cells = printed.assign(line=label)
+    wide = cells.pivot_table(index="line", columns="metric", values="value", sort=False)
+    return wide.rename_axis(index=None, columns=None).style.format(precision=1)
+
+
+def step_costs(costs: pd.DataFrame) -> object:
+    """Seconds of a step and of its batch, and each as a share of the step; for display."""
+    lines = costs[costs["kind"] == "training"]
+    place = ["profile", "device", "size", "width"]
+    table = lines.set_index([*place, "what"])[["seconds"]]
+    steps = table.xs("step", level="what")["seconds"]
+    whole = table.index.droplevel("what").map(steps)
+    table["share of the step"] = table["seconds"] / whole.to_numpy()
+    return table.style.format(precision=4).format("{:.2f}", subset=["share of the step"])
+
+
+def conventions(lines: pd.DataFrame) -> object:
+    """The metrics under each convention, and how they differ from the book's, in points."""
+    wide = lines.pivot_table(
+        index=["choice", "value"], columns="metric", values="number", sort=False
+    )
+    wide = wide[["pixel_auroc", "pixel_ap", "aupro"]].rename_axis(columns=None)
+    shown_ = wide.join((100 * (wide - wide.iloc[0])).add_prefix("points of "))
+    signed = list(shown_.columns[3:])
+    return shown_.style.format(precision=3, na_rep="").format("{:+.1f}", subset=signed, na_rep="")
+
+
 # ---- Figures 1, 4 and 8
 
 
@@ -247,8 +303,36 @@ def synthetic(images: dict[str, tuple[Tensor, Tensor, Tensor | None]]) -> Photo:
     return grid(columns, ["damaged", "its high frequencies"])
 
 
+def training_curve(losses: list[float]) -> Picture:
+    """The loss of every step of a training."""
+    figure = Picture(figsize=(6, 2.4), dpi=110)
+    axes = figure.subplots()
+    axes.plot(range(1, len(losses) + 1), losses, color=VARIANTS[0], linewidth=0.9)
+    axes.set(xlabel="step", ylabel="loss, Eq. 7")
+    axes.grid(color="0.9", linewidth=0.6)
+    figure.set_layout_engine("constrained")
+    return figure
+
+
 def _photo(image: Float[Tensor, "3 h w"]) -> np.ndarray:
     return image.permute(1, 2, 0).clamp(0, 1).cpu().numpy()
+
+
+def together(
+    maps: dict[str, dict[str, np.ndarray]], pictures: dict[str, dict[str, dict[str, np.ndarray]]]
+) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Path -> arm -> restoration and map, of the images for which every arm has stored both.
+
+    Args:
+        maps: arm -> path -> map, as `results.load_maps` gives them.
+        pictures: arm -> path -> {"restored": ...}, as `results.load_pictures` gives them.
+    """
+    both = [set(maps[arm]) & set(pictures[arm]) for arm in maps]
+    paths = sorted(set.intersection(*both)) if both else []
+    return {
+        path: {arm: (pictures[arm][path]["restored"], maps[arm][path]) for arm in maps}
+        for path in paths
+    }
 
 
 def restorations(
