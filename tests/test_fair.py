@@ -244,14 +244,25 @@ def test_focal_loss_by_hand():
 
 
 def test_the_discriminative_network_is_trained_along_and_scores(toy):
-    method = FAIR(width=4, textures="train", steps=30, lr=1e-2, score="dis", mean=1).fit(toy.train)
+    method = FAIR(width=4, textures="train", steps=30, lr=1e-2, learned=True, mean=1).fit(
+        toy.train
+    )
     maps = method.anomaly_map(toy.test)
     assert maps.shape == (8, 32, 32) and maps.min() >= 0 and maps.max() <= 1
     plain = FAIR(width=4, textures="train", steps=30, lr=1e-2, mean=1).fit(toy.train)
     assert not torch.allclose(plain.restore(toy.test), method.restore(toy.test))
-    for fitted, score in ((method, "msgms"), (plain, "dis")):
-        with pytest.raises(ValueError, match="dis"):
-            fitted.changed(score=score).anomaly_map(toy.test)
+    assert not hasattr(plain.changed(learned=True), "nets_")  # that needs another fit
+
+
+def test_the_output_starts_where_it_is_told_to(toy):
+    still = {"steps": 1, "lr": 0.0, "width": 2, "textures": "train"}
+    start = FAIR(**still, offset=0.5).fit(toy.train)
+    assert torch.equal(start.nets_[0].get_parameter("out.bias"), torch.full((3,), 0.5))
+    chance = FAIR(**still).fit(toy.train)
+    assert chance.nets_[0].get_parameter("out.bias").unique().numel() == 3
+    x = photos(1)
+    negative, same = loss(x, -x), loss(x, x)
+    assert negative < loss(x, torch.zeros_like(x)) and same < negative  # why it is there
 
 
 def test_one_fit_serves_all_scores(toy):

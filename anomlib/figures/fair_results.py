@@ -27,9 +27,9 @@ TASKS: dict[str, Arm] = {
 }
 ARMS: dict[str, dict[str, Arm]] = {
     "table5": {  # widths that two cores can train; the printed ones are 128, 64 and 32
-        "c = 16": ({"width": 16}, "", ""),
         "c = 8": ({"width": 8}, "", ""),
         "c = 4": ({"width": 4}, "", ""),
+        "c = 2": ({"width": 2}, "", ""),
     },
     "table6": TASKS,
     "table7": {
@@ -57,13 +57,14 @@ ARMS: dict[str, dict[str, Arm]] = {
     "table11": {
         "MSGMS": ({"score": "msgms"}, "fair", "score=msgms"),
         "Co": ({"score": "co"}, "fair", "score=color"),
-        "Dis": ({"score": "dis"}, "fair", "score=discriminative"),
+        "Dis": ({"learned": True}, "fair", "score=discriminative"),
         "MSGMS + Co": ({}, "fair", "score=msgms+color"),
     },
     "table12": {
         "without DTD": ({"textures": "train"}, "fair", "dtd=false"),
         "with DTD": ({}, "", ""),
     },
+    "start": {"output starts at 0.5": ({"offset": 0.5}, "", ""), "by chance": ({}, "", "")},
     "patches": {"as in the text": ({}, "", ""), "as released": ({"clipped": True}, "", "")},
 }
 PICTURED = TASKS | {

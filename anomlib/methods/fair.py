@@ -10,21 +10,20 @@ Symbols:
     I'   damaged     (n, 3, h, w)  with synthetic defects
     I'_h highpass    (n, c, h, w)  what the network sees; c is 1, 2 (Sobel xy) or 3 (DeAE)
     I^r  restored    (n, 3, h, w)  the network's output, not bounded
-    D_0  cutoff                    in cycles per 256 pixels, the paper's size, at every size
+    D_0  cutoff                    in cycles per 256 pixels at every size: a small image is a crop
     H    transfer    (h, w/2 + 1)  transfer function on the half plane of a real image's spectrum
 
 Choices where the paper is silent, and departures:
     1. From the code: grey is filtered, the network's layout, SSIM's window, what is turned or left
        clean, one kind of defect per sample, constants of GMS, zeros around all windows.
-    2. The paper's CutPaste covers more than half of an image; in the code borders cut most of it
-       off (`clipped`), and colours are computed from BGR as if it were RGB (`bgr`).
-    3. An epoch is m / 8 whole batches, rounded up, drawn with replacement as in the code, whose
-       last batch is smaller. One training image is enough, and no batch is too small to normalise.
-    4. On a GPU the network is trained in bfloat16; its loss and its maps are in single precision.
+    2. In the code borders cut most of a large CutPaste off (`clipped`), and BGR is RGB (`bgr`).
+    3. An epoch is m / 8 whole batches, rounded up, drawn with replacement; one image is enough.
+    4. On a GPU the network trains in bfloat16; its loss and its maps are in single precision.
     5. Without DTD, textures are any of the training images, with DTD's augmenters; the code adds
        two. Ranges of the augmenters, and Sobel's weights, not divided, are the usual ones.
-    6. D_0 is a frequency per pixel: a smaller image is a crop. "Dis" (Table 11) is one more such
-       network that sees image and restoration, without DRAEM's concatenated skips, trained along.
+    6. Nothing bounds the output, and SSIM likes a negative nearly as well as the image itself: a
+       channel that starts below 0 may stay there, above all in a narrow network. See `offset`.
+    7. "Dis" (Table 11) is one more such network, without DRAEM's concatenated skips.
 """
 
 import math
@@ -46,7 +45,7 @@ from ..ops import check_size, distance, fill_missing, gms, progress, ring_cosine
 FILTERS = ("ideal", "gaussian", "butterworth")
 CHANNELS = dict.fromkeys((*FILTERS, "sobel_x", "sobel_y", "grey"), 1) | {"sobel_xy": 2, "none": 3}
 SOBEL = {3: ((1, 2, 1), (-1, 0, 1)), 5: ((1, 4, 6, 4, 1), (-1, -2, 0, 2, 1))}  # smooth, derive
-SCORES = ("msgms", "co", "msgms+co", "dis")
+SCORES = ("msgms", "co", "msgms+co")
 SIDE = 256  # pixels for which a cutoff is given
 CHUNK = 8  # images at once
 
@@ -168,6 +167,8 @@ class FAIR(Method):
     kernel: int = 3  # of Sobel, Sec. 5.4
     width: int = 128  # c, Sec. 4.3
     skips: bool = True  # Sec. 5.1, False is DeAE_noskip
+    learned: bool = False  # Table 11, "Dis": a second network scores, instead of `score`
+    offset: float | None = None  # where the output starts; None is by chance, as in the code
     textures: str = "dtd"  # Sec. 3.1; "train" is noDTD, Sec. 5.6
     clean: float = 0.5  # code: share of samples without a defect
     cutpaste: float = 0.5  # code: share of CutPaste among defects
@@ -177,7 +178,7 @@ class FAIR(Method):
     steps: int | None = None  # batches of the whole training, instead of epochs
     batch: int = 8  # Sec. 4.3
     lr: float = 1e-4  # Sec. 4.3, times 0.2 after 80 % and 90 % of the epochs
-    score: str = "msgms+co"  # Sec. 3.4; or "msgms", "co", "dis" (Table 11)
+    score: str = "msgms+co"  # Sec. 3.4; or "msgms", "co" (Table 11)
     k: float = 3e-4  # Sec. 3.4
     mean: int = 21  # f_mean, Sec. 3.4
     bgr: bool = False
@@ -192,8 +193,7 @@ class FAIR(Method):
         known = {"extractor": tuple(CHANNELS), "kernel": tuple(SOBEL), "score": SCORES}
         for name, values in known.items():
             if getattr(self, name) not in values:
-                wanted = ", ".join(map(str, values))
-                raise ValueError(f"{name} is one of {wanted}, not {getattr(self, name)!r}")
+    X
         if not 0 < self.cutoff < SIDE / 2:
             limits = f"0 and Nyquist's {SIDE // 2} cycles per {SIDE} pixels, both excluded"
             raise ValueError(f"cutoff lies between {limits}, and is not {self.cutoff}")
@@ -215,7 +215,9 @@ class FAIR(Method):
         textures = to_textures(images) if inside else textures_at(self.textures, height, width)
         with seeded(self.seed):
             nets = nn.ModuleList([UNet(CHANNELS[self.extractor], self.width, self.skips)])
-            if self.score == "dis":  # sees the image and what was restored, side by side
+            if self.offset is not None:
+                nn.init.constant_(nets[0].get_parameter("out.bias"), self.offset)
+            if self.learned:  # sees the image and what was restored, side by side
                 nets.append(UNet(6, self.width, outputs=2))
         nets.to(images.device).to(memory_format=torch.channels_last)  # the faster layout
         self.losses_ = self._train(nets, fill_missing(images), textures)
@@ -226,8 +228,7 @@ class FAIR(Method):
         losses: list[Tensor] = []
         steps = self.steps or self.epochs * -(-len(images) // self.batch)
         adam = torch.optim.Adam(nets.parameters(), self.lr, fused=True)
-        falls = [int(share * steps) for share in (0.8, 0.9)]
-        schedule = torch.optim.lr_scheduler.MultiStepLR(adam, falls, gamma=0.2)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [8 * steps // 10, 9 * steps // 10], 0.2)
         generator = torch.Generator().manual_seed(self.seed)
         for _ in progress(range(steps), "FAIR"):
             clean, damaged, masks = self.draw(images, textures, generator)
@@ -239,8 +240,8 @@ class FAIR(Method):
             value.backward()
             adam.step()
             schedule.step()
-            losses.append(value.detach())  # read at the end: a GPU need not wait
-        return torch.stack(losses).tolist()
+            losses.append(value.detach())
+        return torch.stack(losses).tolist()  # only now: a GPU need not wait for each
 
     def draw(
         self, images: Images, textures: Textures, generator: torch.Generator
@@ -248,8 +249,8 @@ class FAIR(Method):
         """A batch to restore: clean, damaged, and where."""
         some = torch.randint(len(images), (self.batch,), generator=generator).to(images.device)
         clean = turn_some(images[some], self.turned, math.pi / 2, generator)
-        shares = self.clean, self.cutpaste
-        return clean, *restore_task(clean, textures, generator, *shares, self.clipped)
+        how = self.clean, self.cutpaste, self.clipped
+        return clean, *restore_task(clean, textures, generator, *how)
 
     def highpass(self, images: Images) -> Float[Tensor, "n _c h w"]:
         """Eqs. 5 and 6, or one of the other extractors: what the network sees."""
@@ -272,16 +273,14 @@ class FAIR(Method):
 
     @torch.no_grad()
     def anomaly_map(self, images: Images) -> Maps:
-        """Eq. 10, or one of the other scores; "dis" raises ValueError after a fit without it."""
-        if (self.score == "dis") != (len(self.nets_) == 2):
-            raise ValueError('score="dis" needs a fit of its own, with its own network')
+        """Eq. 10, or one of the other scores."""
         x, y = fill_missing(images), self.restore(images)
         found = torch.zeros_like(x[:, :1])
         if "msgms" in self.score:
             found = found + 1 - msgms(x, y)  # Eq. 8
         if "co" in self.score:
             found = found + self.k * (colour(x.flip(1), y.flip(1)) if self.bgr else colour(x, y))
-        if self.score == "dis":
+        if self.learned:
             pairs = torch.cat([y, x], dim=1).split(CHUNK)
             found = torch.cat([self.nets_[1](pair).softmax(dim=1)[:, 1:] for pair in pairs])
         return F.avg_pool2d(found, self.mean, stride=1, padding=self.mean // 2)[:, 0]
