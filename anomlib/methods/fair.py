@@ -193,7 +193,7 @@ class FAIR(Method):
         known = {"extractor": tuple(CHANNELS), "kernel": tuple(SOBEL), "score": SCORES}
         for name, values in known.items():
             if getattr(self, name) not in values:
-    X
+                raise ValueError(f"{name} is one of {[*values]}, not {getattr(self, name)!r}")
         if not 0 < self.cutoff < SIDE / 2:
             limits = f"0 and Nyquist's {SIDE // 2} cycles per {SIDE} pixels, both excluded"
             raise ValueError(f"cutoff lies between {limits}, and is not {self.cutoff}")
@@ -207,7 +207,7 @@ class FAIR(Method):
             ValueError: height or width is no multiple of 16.
             FileNotFoundError: the textures are nowhere; names the place and the fix.
         """
-        height, width = self.size_ = tuple(images.shape[-2:])
+        height, width = images.shape[-2:]
         if height % 16 or width % 16:
             fix = "halves them four times: load them at a multiple of 16, such as 64, 128 or 256"
             raise ValueError(f"images of {height} x {width} pixels: the network {fix}")
@@ -221,14 +221,15 @@ class FAIR(Method):
                 nets.append(UNet(6, self.width, outputs=2))
         nets.to(images.device).to(memory_format=torch.channels_last)  # the faster layout
         self.losses_ = self._train(nets, fill_missing(images), textures)
-        self.nets_ = nets.eval()  # of the last step
+        self.size_, self.nets_ = (height, width), nets.eval()  # of the last step
         return self
 
     def _train(self, nets: nn.ModuleList, images: Images, textures: Textures) -> list[float]:
         losses: list[Tensor] = []
         steps = self.steps or self.epochs * -(-len(images) // self.batch)
         adam = torch.optim.Adam(nets.parameters(), self.lr, fused=True)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [8 * steps // 10, 9 * steps // 10], 0.2)
+        falls = [8 * steps // 10, 9 * steps // 10]
+        schedule = torch.optim.lr_scheduler.MultiStepLR(adam, falls, gamma=0.2)
         generator = torch.Generator().manual_seed(self.seed)
         for _ in progress(range(steps), "FAIR"):
             clean, damaged, masks = self.draw(images, textures, generator)
