@@ -63,8 +63,12 @@ MEASURED: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
     **subspace.MEASURED,
 }
 IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {**ssdnet.IMAGEWISE}
-STUDIED: dict[str, Callable[[Studies], Decision | None]] = {**ssdnet.STUDIED, **subspace.STUDIED}
-EXACT: dict[str, Callable[[], Outcome]] = {**ssdnet.EXACT, **subspace.EXACT}
+STUDIED: dict[str, Callable[[Studies], Decision | None]] = {
+    **ssdnet.STUDIED,
+    **subspace.STUDIED,
+    **fair.STUDIED,
+}
+EXACT: dict[str, Callable[[], Outcome]] = {**ssdnet.EXACT, **subspace.EXACT, **fair.EXACT}
 
 
 # ---- every claim, one line
