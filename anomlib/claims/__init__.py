@@ -1,11 +1,12 @@
 """What the five papers claim, and what decides it: one small predicate per claim, named by its id.
 
-Five literal tables in each paper's file, joined here, map a claim's id to its predicate:
+Six literal tables in each paper's file, joined here, map a claim's id to its predicate:
 
     PRINTED    over the rows of `results/published.csv`: does the paper's own table bear it out?
     MEASURED   over our rows: is it reproduced, and on which data?
     IMAGEWISE  over our lines of images, where a claim is about images one by one
     STUDIED    over the tables of our studies, where it is about more than a run's results
+    JOINED     over our rows and the tables of our studies, where it is about both
     EXACT      a calculation that needs no data
 
 `decide` turns them into one line per claim, `summary` counts the verdicts. Thresholds are those
@@ -61,9 +62,14 @@ PRINTED: dict[str, Callable[[pd.DataFrame], Outcome]] = {
 MEASURED: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
     **ssdnet.MEASURED,
     **subspace.MEASURED,
+    **fair.MEASURED,
 }
-IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {**ssdnet.IMAGEWISE}
+IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
+    **ssdnet.IMAGEWISE,
+    **fair.IMAGEWISE,
+}
 STUDIED: dict[str, Callable[[Studies], Decision | None]] = {**ssdnet.STUDIED, **subspace.STUDIED}
+JOINED: dict[str, Callable[[pd.DataFrame, Studies], Decision | None]] = {**fair.JOINED}
 EXACT: dict[str, Callable[[], Outcome]] = {**ssdnet.EXACT, **subspace.EXACT}
 
 
@@ -141,7 +147,7 @@ def command_for(paper: str, needs: str) -> str:
 def _check(
     claims: pd.DataFrame, rows: pd.DataFrame, images: pd.DataFrame, studies: Studies
 ) -> None:
-    predicates = {*PRINTED, *MEASURED, *IMAGEWISE, *STUDIED, *EXACT}
+    predicates = {*PRINTED, *MEASURED, *IMAGEWISE, *STUDIED, *JOINED, *EXACT}
     unknown = sorted(predicates - set(claims["id"]))
     if unknown:
         raise ValueError(f"claims decides {', '.join(unknown)}: no such id in claims.csv")
@@ -180,6 +186,8 @@ def _decision(
         return MEASURED[name](rows)
     if name in IMAGEWISE and not images.empty:
         return IMAGEWISE[name](images)
+    if name in JOINED:
+        return JOINED[name](rows, studies)
     return STUDIED[name](studies) if name in STUDIED else None
 
 
