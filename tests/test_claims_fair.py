@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_claims import NO_ROWS, asked, decision, line_of, together, verdict_of
+from test_claims import CLAIMS, NO_ROWS, PUBLISHED, asked, decision, line_of, together
 
 from anomlib import METHODS
 from anomlib import claims as c
@@ -89,6 +89,16 @@ def table_of(name: str, **place: Any) -> pd.DataFrame:
     return errors(*RESTORED[name], **place)
 
 
+def verdict(
+    name: str,
+    rows: pd.DataFrame,
+    images: pd.DataFrame | None = None,
+    studies: dict[str, pd.DataFrame] | None = None,
+) -> dict[str, str]:
+    decided = c.decide(CLAIMS, PUBLISHED, rows, images, studies, wanted=[name])
+    return line_of(name, decided)
+
+
 # ---- settings
 
 
@@ -152,7 +162,7 @@ def test_a_table_as_printed_holds(name: str):
     assert (found.holds, found.scope) == (True, "real stand-in")
     assert "mtd+size=128, split0, profile full" in found.evidence
     assert "fair (settings steps=600,width=16, trained on own, one seed)" in found.evidence
-    assert verdict_of(name, table_of(name))["verdict"] == "reproduced"
+    assert verdict(name, table_of(name))["verdict"] == "reproduced"
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -380,19 +390,13 @@ def test_our_numbers_alone_decide_no_ranking(name: str):
     assert (found.holds, found.scope) == (None, "real stand-in")
     assert "FAIR's numbers alone, not compared with the" in found.evidence
     assert "auroc 0.9 fair" in found.evidence
-    assert verdict_of(name, rows)["verdict"] == "not tested yet: make paper ITEM=fair"
+    assert verdict(name, rows)["verdict"] == "not tested yet: make paper ITEM=fair"
     assert asked(name, runs(fair.TASKS, {"deae": 0.9})) is None
 
 
 def test_what_the_paper_contradicts_stays_so():
-    line = line_of("fair-04", verdicts(runs(fair.FAIR, {"fair": 0.9})))
+    line = verdict("fair-04", runs(fair.FAIR, {"fair": 0.9}))
     assert line["verdict"] == "contradicted by the paper's own table"
-
-
-def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
-    from test_claims import CLAIMS, PUBLISHED
-
-    return c.decide(CLAIMS, PUBLISHED, rows)
 
 
 def test_fair_25_shows_both_sources_of_textures():
@@ -442,7 +446,7 @@ def test_fair_07_wants_accuracy_and_speed():
         "settings steps=600,",
     ):
         assert words in found.evidence
-    line = verdict_of("fair-07", rows, studies={fair.SPEED: speeds(FPS)})
+    line = verdict("fair-07", rows, studies={fair.SPEED: speeds(FPS)})
     assert line["verdict"] == "reproduced"
     for changed_ in ({32: 90.0}, {64: 57.0}):
         found = narrowed(rows, speeds(FPS | changed_))
@@ -575,7 +579,8 @@ def test_fair_09_wants_falling_curves_and_skips_that_help():
     # of 4 ranks two neighbours swapped: 1 - 6 * 2 / (4 * 15) = 0.8, which is not beyond it
     swapped = {32: 0.9, 64: 0.8, 96: 0.4, 128: 0.5}
     assert decision("fair-09", lines(SEEN | {"deae": (swapped, 0.1)})).holds is False
-    assert decision("fair-09", lines(SEEN | {"deae_noskip": (shifted(0.5) | {64: 1}, 0.1)}))
+    swapped = {32: 0.8, 64: 0.9, 96: 0.4, 128: 0.3}
+    assert decision("fair-09", lines(SEEN | {"deae_noskip": (swapped, 0.1)})).holds is False
     rising = {32: 0.3, 64: 0.2, 96: 0.25, 128: 0.24}
     assert decision("fair-09", lines(SEEN | {"deae_noskip": (rising, 0.1)})).holds is False
 
@@ -591,6 +596,10 @@ def test_fair_09_looks_at_good_images_and_at_the_outer_half():
     assert asked("fair-09", lines(deae), lines(plain, steps=700)) is None
     assert asked("fair-09", lines(deae), lines(plain, seeds=[1])) is None
     assert asked("fair-09", lines(deae), lines(plain, categories=["split1"])) is None
+    five = {32: 0.9, 64: 0.7, 96: 0.8, 128: 0.4, 160: 0.2}  # 1 - 6 * 2 / (5 * 24) = 0.9
+    lower = {r: x - 0.1 for r, x in five.items()}
+    found = decision("fair-09", lines({"deae": (five, 0.1), "deae_noskip": (lower, 0.1)}))
+    assert found.holds and "deae -0.9 < -0.8" in found.evidence
     old = lines(SEEN)
     assert asked("fair-09", old.drop(columns=[f"similarity_{r}" for r in RADII])) is None
     assert asked("fair-09", old.assign(similarity_64=np.nan)) is None
@@ -633,7 +642,10 @@ def test_figure_7_needs_all_textures_or_no_masks():
     assert "Not decisive: it holds on textures+size=64" in found.evidence
     demo = lines(SEEN, categories=SEVEN[:1], profile="demo", **drawn)
     assert decision("fair-10", demo).scope == "embedded stand-in"
-    line = verdict_of("fair-10", runs(fair.FAIR, {"fair": 0.9}), elpv)
+    assert "40 in all" in decision("fair-10", elpv).evidence
+    splits = lines(SEEN, categories=["split0", "split1"], noise=0.001)  # of the same images
+    assert "20 in all" in decision("fair-10", splits).evidence
+    line = verdict("fair-10", runs(fair.FAIR, {"fair": 0.9}), elpv)
     assert line["verdict"] == "reproduced"
 
 
@@ -675,6 +687,11 @@ def test_categories_are_drawn_apart_and_splits_of_a_set_together():
     assert ratio == pytest.approx(0.5**0.5, abs=0.06)  # further images are
     more = bounds(measured(good[:20], bad, "split0"), measured(good, bad, "split1"))
     assert more != pytest.approx(alone)
+
+
+def test_a_draw_without_images_of_a_split_is_left_out():
+    first, second = measured([0.5] * 4, [0.25] * 4, "split0"), measured([0.5], [0.25], "split1")
+    assert bounds(first, second) == (-0.25, -0.25)
 
 
 def test_intervals_do_not_depend_on_the_order_of_images():

@@ -686,7 +686,7 @@ def _errs_at_high_frequencies(numbers: pd.DataFrame) -> Outcome:
     curves = good.groupby(["dataset", "category"]).mean().mean().unstack()  # arm by radius
     radius = curves.columns.to_series()
     outer = curves.loc[:, radius > radius.max() / 2].mean(axis=1)
-    label = f"Spearman of radius and similarity on {len(good)} good images"
+    label = f"Spearman of radius and similarity on {_count(good)} good images"
     ranks = {arm: float(curves.loc[arm].corr(radius, method="spearman")) for arm in AUTOENCODERS}
     with_, without = ((arm, float(outer[arm])) for arm in AUTOENCODERS)
     return every(
@@ -703,8 +703,19 @@ def _differs_everywhere(numbers: pd.DataFrame) -> Outcome:
         same = [str(r) for r in differs.columns[~differs.loc[arm]]]
         words.append(f"{arm} in {differs.shape[1] - len(same)} of {differs.shape[1]} rings")
         words[-1] += f" (not up to {listed(same)})" if same else ""
-    label = f"defective less good images, {len(numbers)} in all: 95 % intervals without 0 for "
+    label = f"defective less good images, {_count(numbers)} in all: 95 % intervals without 0 for "
     return bool(differs.to_numpy().all()), label + ", ".join(words)
+
+
+def _sets(numbers: pd.DataFrame) -> list[str]:
+    """Of each image, the set that it is drawn from; all splits are of one."""
+    level = numbers.index.get_level_values
+    pairs = zip(level("dataset"), level("category"), strict=True)
+    return [d if c.startswith("split") else f"{d}/{c}" for d, c in pairs]
+
+
+def _count(numbers: pd.DataFrame) -> int:
+    return len({*zip(_sets(numbers), numbers.index.get_level_values("path"), strict=True)})
 
 
 def _intervals(numbers: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -714,10 +725,7 @@ def _intervals(numbers: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     is drawn for all of them.
     """
     rng, gaps = np.random.default_rng(0), []
-    level = numbers.index.get_level_values
-    pairs = zip(level("dataset"), level("category"), strict=True)
-    sets = [d if c.startswith("split") else f"{d}/{c}" for d, c in pairs]
-    for _, one in numbers.groupby(sets):
+    for _, one in numbers.groupby(_sets(numbers)):
         means: dict[int, list[np.ndarray]] = {}
         for label in (0, 1):
             part = one.xs(label, level="label")
@@ -727,10 +735,11 @@ def _intervals(numbers: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
             means[label] = []
             for _, x in part.groupby("category"):
                 some = times[:, paths.get_indexer(x.index.get_level_values("path"))]
-                total = some.sum(axis=1, keepdims=True)
+                total = some.sum(axis=1, keepdims=True).astype(float)
+                total[total == 0] = np.nan  # none of a split's images: no such draw
                 means[label].append(some @ x.to_numpy() / total)
         gaps += [b - a for a, b in zip(means[0], means[1], strict=True)]
-    bounds = np.quantile(np.mean(gaps, axis=0), [0.025, 0.975], axis=0)
+    bounds = np.nanquantile(np.mean(gaps, axis=0), [0.025, 0.975], axis=0)
     low, high = (pd.Series(x, index=numbers.columns) for x in bounds)
     return low, high
 
