@@ -420,12 +420,12 @@ def speeds(
     fps: dict[int, float],
     device: str = "cuda",
     batch: int = 1,
-    dataset: str = DRAWN,
     profile: str = "full",
+    part: str = "whole",
 ) -> pd.DataFrame:
     lines = pd.DataFrame({"width": [*fps], "images_per_second": [*fps.values()]})
-    place = {"method": "fair", "device": device, "batch": batch, "dataset": dataset}
-    return lines.assign(category="grid", profile=profile, **place)
+    place = {"method": "fair", "size": 256, "device": device, "threads": 2}
+    return lines.assign(**place, batch=batch, part=part, profile=profile)
 
 
 FPS = {128: 57.0, 64: 100.0, 32: 132.0}
@@ -442,7 +442,8 @@ def test_fair_07_wants_accuracy_and_speed():
     for words in (
         "c=128 0.9 > c=64 0.896 > c=32 0.89",
         "lost in all 0.01 < 0.015 allowed",
-        "images per second on cuda, batch of 1, textures+size=64, profile full: c=32 132 > c=64",
+        "images per second on cuda (threads 2), 256 pixels, batch of 1, whole, profile full: ",
+        "profile full: c=32 132 > c=64 100 > c=128 57",
         "settings steps=600,",
     ):
         assert words in found.evidence
@@ -495,19 +496,43 @@ def test_fair_07_is_timed_on_a_gpu_one_image_at_a_time():
     rows, slow = runs(fair.BY_WIDTH, FLAT), FPS | {32: 90.0}
     found = narrowed(rows, speeds(slow, "cpu"), speeds(slow, batch=8), speeds(FPS))
     assert found is not None and found.holds
-    assert "do not rise on cuda, batch of 8" in found.evidence
-    assert "do not rise on cpu, batch of 1" in found.evidence
+    assert "do not rise on cuda (threads 2), 256 pixels, batch of 8" in found.evidence
+    assert "do not rise on cpu (threads 2), 256 pixels, batch of 1" in found.evidence
     found = narrowed(rows, speeds(FPS, "cpu"), speeds(slow, batch=8))
     assert found is not None and found.holds is False
     found = narrowed(rows, speeds(slow, profile="demo"), speeds(FPS, "cpu"))
     assert found is not None and found.holds  # the full measurement comes first
     found = narrowed(rows, speeds(FPS, profile="demo"))
     assert found is not None and (found.holds, found.scope) == (True, "embedded stand-in")
+    alone = speeds(slow, part="network")
+    found = narrowed(rows, alone, speeds(FPS))
+    assert found is not None and found.holds and "batch of 1, network" in found.evidence
+    training = pd.DataFrame({"width": [32], "size": [256], "device": ["cuda"], "seconds": [0.1]})
+    found = narrowed(rows, speeds(FPS), training.assign(profile="full"))  # in the same table
+    assert found is not None and found.holds
     repeats = [speeds({k: x * f for k, x in FPS.items()}) for f in (1.0, 1.0, 0.01)]
     found = narrowed(rows, *repeats, speeds({32: 1e4}).assign(method="ssdnet"))
     assert found is not None and "c=32 132 >" in found.evidence  # the median
     with pytest.raises(ValueError, match="not a number"):
         narrowed(rows, speeds(FPS | {32: np.nan}))
+
+
+def test_fair_07_at_narrower_widths_shows_and_decides_nothing():
+    slim = {f"c={n}": x for n, x in zip((16, 8, 4), FLAT.values(), strict=True)}
+    narrow = runs(fair.NARROWER, slim)
+    found = narrowed(narrow)
+    assert found is not None and (found.holds, found.scope) == (None, "real stand-in")
+    assert found.evidence.startswith("Not decisive: at c = 16, 8 and 4 accuracy falls as claimed")
+    assert "c=16 0.9 > c=8 0.896 > c=4 0.89" in found.evidence
+    worse = runs(fair.NARROWER, slim | {"c=8": {"image_auroc": 0.95, "pixel_auroc": 0.95}})
+    found = narrowed(worse, speeds(FPS))
+    assert found is not None and found.holds is None
+    assert "accuracy does not fall as claimed" in found.evidence
+    assert "No rows of image_auroc and pixel_auroc" in found.evidence
+    found = narrowed(worse, speeds(FPS | {32: 1.0}))
+    assert found is not None and found.holds is False
+    found = narrowed(together(worse, runs(fair.BY_WIDTH, FLAT)), speeds(FPS))
+    assert found is not None and found.holds and "c = 16" not in found.evidence
 
 
 def test_fair_07_on_its_own_data_wants_both_sets():
