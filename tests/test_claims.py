@@ -88,7 +88,7 @@ def together(*rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-TABLES = ("PRINTED", "MEASURED", "IMAGEWISE", "STUDIED", "EXACT")
+TABLES = ("PRINTED", "MEASURED", "IMAGEWISE", "STUDIED", "JOINED", "EXACT")
 FULL, SAMPLE = fake(0.62), fake(0.40, dataset="mvtec+sample")  # SSDnet's, with opposite outcomes
 
 
@@ -148,14 +148,14 @@ def test_summary_counts_every_claim(decided: pd.DataFrame):
 
 
 def test_predicates_carry_the_name_of_their_claim():
-    prefixes = dict(zip(TABLES, ("", *3 * ("measured_",), "exact_"), strict=True))
+    prefixes = dict(zip(TABLES, ("", *4 * ("measured_",), "exact_"), strict=True))
     for table, prefix in prefixes.items():
         for name, predicate in getattr(c, table).items():
             assert getattr(predicate, "__name__", "") == prefix + name.replace("-", "_")
 
 
 def test_one_table_of_our_runs_decides_a_claim():
-    ours = [*c.MEASURED, *c.IMAGEWISE, *c.STUDIED, *c.EXACT]
+    ours = [*c.MEASURED, *c.IMAGEWISE, *c.STUDIED, *c.JOINED, *c.EXACT]
     assert len(ours) == len(set(ours))
 
 
@@ -368,12 +368,16 @@ def test_a_decision_has_a_known_scope():
         c.Decision(True, "some data", "1 > 0")
 
 
-@pytest.mark.parametrize("name", [*c.MEASURED, *c.IMAGEWISE, *c.STUDIED])
+@pytest.mark.parametrize("name", [*c.MEASURED, *c.IMAGEWISE, *c.STUDIED, *c.JOINED])
 def test_no_rows_no_decision(name: str):
     if name in c.MEASURED:
         assert c.MEASURED[name](pd.DataFrame(columns=ours.COLUMNS)) is None
     elif name in c.IMAGEWISE:
         assert c.IMAGEWISE[name](pd.DataFrame(columns=ours.LINE_COLUMNS)) is None
+    elif name in c.JOINED:
+        for empty in (NO_ROWS, pd.DataFrame(columns=ours.COLUMNS)):
+            assert c.JOINED[name](empty, {}) is None
+            assert c.JOINED[name](empty, {fair.SPEED: NO_ROWS}) is None
     else:
         assert c.STUDIED[name]({}) is None
         items = (ssdnet.GUARDS, subspace.TIMES, subspace.COVERAGE, subspace.CHOICES)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from anomlib import claims as c
-from anomlib.claims import fair
+from anomlib.claims import fair_signals
 
 COLUMNS = ["item", "dataset", "category", "kind", "cutoff", "quantity", "x", "value", "profile"]
 
@@ -133,9 +133,11 @@ def test_two_computations_agree_on_ringing():
     from anomlib.studies import fair as study
 
     for name in study.FILTERS:
-        mine, other = fair._impulse(name, 30.0), study.impulse(name, 30.0)
-        assert fair._negative_share(mine) == pytest.approx(study.negative_share(other), abs=1e-4)
-        radius = fair._radius_holding(mine, 0.95)
+        mine, other = fair_signals._impulse(name, 30.0), study.impulse(name, 30.0)
+        assert fair_signals._negative_share(mine) == pytest.approx(
+            study.negative_share(other), abs=1e-4
+        )
+        radius = fair_signals._radius_holding(mine, 0.95)
         assert radius == pytest.approx(study.radius_holding(other), abs=0.5)
 
 
@@ -149,18 +151,18 @@ def test_two_computations_agree_on_ringing():
     ],
 )
 def test_another_filter_fails(name, kind, other, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(fair.TRANSFERS, kind, fair.TRANSFERS[other])
+    monkeypatch.setitem(fair_signals.TRANSFERS, kind, fair_signals.TRANSFERS[other])
     assert not c.EXACT[name]()[0]
 
 
 def test_a_filter_that_turns_phases_fails(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(fair.TRANSFERS, "gaussian", lambda d, d0: -d)
+    monkeypatch.setitem(fair_signals.TRANSFERS, "gaussian", lambda d, d0: -d)
     assert not c.EXACT["fair-21"]()[0]
 
 
 def test_weaker_rings_would_hold(monkeypatch: pytest.MonkeyPatch):
     shares = iter([0.4, 0.3, 0.2, 0.1])
-    monkeypatch.setattr(fair, "_negative_share", lambda h: next(shares))
+    monkeypatch.setattr(fair_signals, "_negative_share", lambda h: next(shares))
     holds, words = c.EXACT["fair-17"]()
     assert holds and "fails" not in words
 
@@ -172,6 +174,6 @@ def test_a_shift_the_wrong_way_fails(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_small_second_kernel_fails(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(fair.SMOOTH, "5 x 5", (0, 0, 1, 0, 0))
-    monkeypatch.setitem(fair.DERIVE, "5 x 5", (0, -1, 0, 1, 0))
+    monkeypatch.setitem(fair_signals.SMOOTH, "5 x 5", (0, 0, 1, 0, 0))
+    monkeypatch.setitem(fair_signals.DERIVE, "5 x 5", (0, -1, 0, 1, 0))
     assert not c.EXACT["fair-22"]()[0]

@@ -1,11 +1,12 @@
 """What the five papers claim, and what decides it: one small predicate per claim, named by its id.
 
-Five literal tables in each paper's file, joined here, map a claim's id to its predicate:
+Six literal tables in each paper's file, joined here, map a claim's id to its predicate:
 
     PRINTED    over the rows of `results/published.csv`: does the paper's own table bear it out?
     MEASURED   over our rows: is it reproduced, and on which data?
     IMAGEWISE  over our lines of images, where a claim is about images one by one
     STUDIED    over the tables of our studies, where it is about more than a run's results
+    JOINED     over our rows and the tables of our studies, where it is about both
     EXACT      a calculation that needs no data
 
 `decide` turns them into one line per claim, `summary` counts the verdicts. Thresholds are those
@@ -32,7 +33,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from . import fae, fair, grad, ssdnet, subspace
+from . import fae, fair, fair_signals, grad, ssdnet, subspace
 from .ours import COLUMNS, LINE_COLUMNS, STUDY_COLUMNS
 from .outcomes import PROFILES, SCOPES, Decision, Outcome, Studies
 
@@ -61,14 +62,23 @@ PRINTED: dict[str, Callable[[pd.DataFrame], Outcome]] = {
 MEASURED: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
     **ssdnet.MEASURED,
     **subspace.MEASURED,
+    **fair.MEASURED,
 }
-IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {**ssdnet.IMAGEWISE}
+IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
+    **ssdnet.IMAGEWISE,
+    **fair.IMAGEWISE,
+}
 STUDIED: dict[str, Callable[[Studies], Decision | None]] = {
     **ssdnet.STUDIED,
     **subspace.STUDIED,
-    **fair.STUDIED,
+    **fair_signals.STUDIED,
 }
-EXACT: dict[str, Callable[[], Outcome]] = {**ssdnet.EXACT, **subspace.EXACT, **fair.EXACT}
+JOINED: dict[str, Callable[[pd.DataFrame, Studies], Decision | None]] = {**fair.JOINED}
+EXACT: dict[str, Callable[[], Outcome]] = {
+    **ssdnet.EXACT,
+    **subspace.EXACT,
+    **fair_signals.EXACT,
+}
 
 
 # ---- every claim, one line
@@ -145,14 +155,15 @@ def command_for(paper: str, needs: str) -> str:
 def _check(
     claims: pd.DataFrame, rows: pd.DataFrame, images: pd.DataFrame, studies: Studies
 ) -> None:
-    predicates = {*PRINTED, *MEASURED, *IMAGEWISE, *STUDIED, *EXACT}
+    predicates = {*PRINTED, *MEASURED, *IMAGEWISE, *STUDIED, *JOINED, *EXACT}
     unknown = sorted(predicates - set(claims["id"]))
     if unknown:
         raise ValueError(f"claims decides {', '.join(unknown)}: no such id in claims.csv")
     _check_table("measured rows", rows, COLUMNS)
     _check_table("lines of images", images, LINE_COLUMNS)
     for item, table in studies.items():
-        _check_table(f"lines of the study {item}", table, STUDY_COLUMNS)
+        columns = ["profile"] if item == fair.SPEED else STUDY_COLUMNS  # speed is of no dataset
+        _check_table(f"lines of the study {item}", table, columns)
 
 
 def _check_table(what: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -184,6 +195,8 @@ def _decision(
         return MEASURED[name](rows)
     if name in IMAGEWISE and not images.empty:
         return IMAGEWISE[name](images)
+    if name in JOINED:
+        return JOINED[name](rows, studies)
     return STUDIED[name](studies) if name in STUDIED else None
 
 

@@ -1,12 +1,28 @@
 """FAIR's claims: images restored from their high frequencies."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from .ours import place_of, stood_in
+from ..api import read_departures
+from .ours import (
+    MVTEC_CATEGORIES,
+    ROW_KEY,
+    Finding,
+    scoped,
+    settled,
+    stood_in,
+    strongest,
+    untouched,
+)
 from .outcomes import (
+    PROFILES,
+    SCOPES,
     Decision,
     Outcome,
     Studies,
@@ -15,6 +31,7 @@ from .outcomes import (
     falling,
     gap,
     keep,
+    listed,
     show,
     top,
     within,
@@ -203,243 +220,542 @@ def fair_25(rows: pd.DataFrame) -> Outcome:
     return every(*outcomes)
 
 
-# ---- signal processing: what its study measured, and what a calculation decides
+# ---- our rows
 
-SIGNALS = "fair/study_filters"  # the study
-STAND_INS = ("mtd", "elpv", "textures")  # where the claim about MVTec is measured, too
-OF_MVTEC = 15  # categories
-MIDDLE = 30  # the paper's cutoff, in cycles per 256 pixels
-BANDS = (MIDDLE, 60, 90, np.inf)  # outer radii
-PASTED = {"text": "as the text describes it", "released": "by the released cropping rule"}
+MTD, DRAWN = "mtd", "textures"
+STAND_INS = (MTD, DRAWN)  # where a claim about MVTec or VisA is measured, too
+LABELLED = (MTD, "elpv", DRAWN)  # and where it needs no masks
+PAIR = ("mvtec", "visa")
+CATEGORIES = {
+    "mvtec": MVTEC_CATEGORIES,
+    "visa": tuple(
+        "candle capsules cashew chewinggum fryum macaroni1 macaroni2 pcb1 pcb2 pcb3 pcb4 "
+        "pipe_fryum".split()
+    ),
+    DRAWN: tuple("brick dots grass gravel grid twill washer".split()),
+}
+SETTINGS = {  # that an arm may differ in, and the paper's values
+    "extractor": "butterworth",
+    "order": 2,
+    "cutoff": 30.0,
+    "kernel": 3,
+    "skips": True,
+    "score": "msgms+co",
+    "learned": False,
+    "width": 128,
+    "textures": "dtd",
+}
+REDUCED = {"width", "textures"}  # that all arms of a comparison may depart in together
+MSE = "normal_mse"  # counted in 1e-4, as printed
+
+Arms = dict[str, dict[str, Any]]  # name -> settings that differ from the paper's
+FAIR: Arms = {"fair": {}}
+AUTOENCODERS: Arms = {
+    "deae": {"extractor": "none"},
+    "deae_noskip": {"extractor": "none", "skips": False},
+}
+TASKS = FAIR | {"colorre": {"extractor": "grey"}} | AUTOENCODERS
+BY_FILTER: Arms = {
+    "butterworth2": {},
+    "butterworth3": {"order": 3},
+    "gaussian": {"extractor": "gaussian"},
+    "ideal": {"extractor": "ideal"},
+}
+BY_CUTOFF: Arms = {f"cutoff {d:g}": {"cutoff": d} for d in (10.0, 30.0, 60.0, 90.0)}
+BY_SOBEL: Arms = {
+    "xy3": {"extractor": "sobel_xy"},
+    "x3": {"extractor": "sobel_x"},
+    "xy5": {"extractor": "sobel_xy", "kernel": 5},
+}
+BY_SCORE: Arms = {
+    "msgms+color": {},
+    "msgms": {"score": "msgms"},
+    "color": {"score": "co"},
+    "discriminative": {"learned": True},
+}
+BY_WIDTH: Arms = {f"c={c}": {"width": c} for c in WIDTHS}
+SLIM = (8, 4, 2)  # widths that two cores train
+NARROWER: Arms = {f"c={c}": {"width": c} for c in SLIM}
+BY_TEXTURES: Arms = {"without DTD": {"textures": "train"}, "with it": {}}
 
 
-def measured_fair_19(studies: Studies) -> Decision | None:
-    """The strongest part decides, the others only show; "falls" is from band to band."""
-    lines = studies.get(SIGNALS, pd.DataFrame())
-    if lines.empty:
+@dataclass(frozen=True)
+class Compared:
+    """The numbers of arms that differ in nothing else, on the same images, of the same seeds."""
+
+    means: pd.Series  # by metric and arm: over seeds, then categories, then datasets
+    by_seed: pd.DataFrame  # the same of each seed that all categories have
+    place: str
+    runs: str
+
+    def of(self, metric: str, arms: Iterable[str]) -> dict[str, float]:
+        return {arm: float(self.means[metric, arm]) for arm in arms}
+
+    def falls(self, metric: str, *arms: str) -> Outcome:
+        """The arms should be in strictly falling order."""
+        doubts = [self.doubt(metric, *pair) for pair in pairwise(arms)]
+        holds, words = falling(_unit(metric), self.of(metric, arms))
+        return holds, words + "".join(doubts)
+
+    def leads(self, metric: str, *arms: str, relation: str = ">") -> Outcome:
+        """The first arm against the best of the others."""
+        best = max(arms[1:], key=lambda arm: self.means[metric, arm])
+        holds, words = top(_unit(metric), self.of(metric, arms), relation)
+        return holds, words + self.doubt(metric, arms[0], best)
+
+    def doubt(self, metric: str, a: str, b: str) -> str:
+        """In words, where two arms differ by less than twice what that varies by over seeds."""
+        if len(self.by_seed) < 2:
+            return ""
+        gaps = self.by_seed[metric, a] - self.by_seed[metric, b]
+        if abs(gap(self.means[metric, a], self.means[metric, b])) >= 2 * gaps.std():
+            return ""
+        return f" (sd of {a} less {b} over {len(gaps)} seeds: {show(float(gaps.std()))})"
+
+
+def _unit(metric: str) -> str:
+    return f"{metric} in 1e-4" if metric == MSE else metric
+
+
+def _in_arms(rows: pd.DataFrame, arms: Arms) -> pd.DataFrame:
+    """FAIR's rows, or lines of images, in one of the arms, which becomes a column.
+
+    Column `settings` keeps what all arms have to share.
+    """
+    varied = (set(SETTINGS) - REDUCED).union(*arms.values())
+    wanted = {name: {k: (SETTINGS | arm)[k] for k in varied} for name, arm in arms.items()}
+    rows = keep(rows, rows["method"] == "fair")
+    names, rest = {}, {}
+    for words in set(rows["settings"]):
+        changed = read_departures(words)
+        here = {k: (SETTINGS | changed)[k] for k in varied}
+        names[words] = next((name for name, x in wanted.items() if x == here), None)
+        kept = [f"{k}={json.dumps(v)}" for k, v in changed.items() if k not in varied]
+        rest[words] = ",".join(kept) or "paper"
+    arm, settings = (rows["settings"].map(x) for x in (names, rest))
+    rows = rows.assign(arm=arm, settings=settings)
+    return keep(rows, rows["arm"].notna())
+
+
+RUN = ["settings", "trained_on", "dataset", "category", "seed"]
+
+
+def _shared(rows: pd.DataFrame, cells: pd.Series, count: int) -> pd.DataFrame:
+    """Without the categories and seeds that lack one of so many cells."""
+    found = rows.assign(cell=cells).groupby(RUN)["cell"].transform("nunique")
+    return keep(rows, found == count)
+
+
+def _complete(scope: str, part: pd.DataFrame, numbers: pd.DataFrame) -> bool:
+    """Whether all categories are there, where a mean is of all and not of those at hand."""
+    there = set(zip(*(numbers.index.get_level_values(k) for k in RUN[2:4]), strict=True))
+    for dataset, profile in set(zip(part["dataset"], part["profile"], strict=True)):
+        base = _base(dataset)
+        whole = scope == "full data" or (base == DRAWN and profile == "full")
+        if whole and any((dataset, name) not in there for name in CATEGORIES[base]):
+            return False
+    return len(numbers) > 0
+
+
+def _base(dataset: str) -> str:
+    return dataset.partition("+")[0]
+
+
+def _place(part: pd.DataFrame, numbers: pd.DataFrame) -> str:
+    """In words: the data that some numbers are of."""
+    level = numbers.index.get_level_values
+    sets, categories = sorted(set(level("dataset"))), sorted(set(level("category")))
+    names = listed(categories) if len(categories) < 10 else f"{len(categories)} categories"
+    words = f"mean of {names}" if len(categories) > 1 else names
+    return f"{listed(sets)}, {words}, profile {part['profile'].iloc[0]}"
+
+
+def _compared(
+    scope: str, part: pd.DataFrame, arms: Arms, metrics: Sequence[str]
+) -> Compared | None:
+    cells = pd.MultiIndex.from_product([metrics, arms])
+    rows = _in_arms(keep(part, part["metric"].isin(metrics)), arms)
+    rows = _shared(rows, rows["metric"] + " of " + rows["arm"], len(cells))
+    rows = rows.assign(value=rows["value"].where(rows["metric"] != MSE, 1e4 * rows["value"]))
+
+    def table(run: pd.DataFrame) -> pd.DataFrame:
+        numbers = run.pivot_table(index=RUN[2:], columns=["metric", "arm"], values="value")
+        numbers = numbers.reindex(columns=cells).dropna()
+        return numbers if _complete(scope, part, numbers) else numbers.iloc[:0]
+
+    found = settled(rows, "fair", (*ROW_KEY, "arm"), table)
+    if found is None:
         return None
-    lines, said = keep(lines, lines["quantity"] == "energy_ppm"), {}
-    for scope, part in stood_in(lines, "mvtec", STAND_INS):
-        whole = scope != "full data" or part["category"].nunique() == OF_MVTEC
-        name = part["dataset"].iloc[0]
-        if whole and name not in said:  # of its profiles the fullest comes first
-            said[name] = scope, part, _bands(part)
-    if not said:
+    numbers, runs = found
+    by_category = numbers.groupby(["dataset", "category"]).mean()
+    everywhere = numbers.groupby("seed").filter(lambda x: len(x) == len(by_category))
+    return Compared(
+        by_category.groupby("dataset").mean().mean(),
+        everywhere.groupby(["seed", "dataset"]).mean().groupby("seed").mean(),
+        _place(part, numbers),
+        runs,
+    )
+
+
+def _pair(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Of each scope the first part of both MVTec and VisA; then what may stand in for them."""
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    for base in PAIR:
+        for scope, part in scoped(untouched(rows, base)):
+            found.setdefault(scope, {}).setdefault(base, part)
+    both = [(s, pd.concat(found[s].values())) for s in SCOPES if len(found.get(s, ())) == 2]
+    return both + stood_in(rows, "+".join(PAIR), STAND_INS)
+
+
+class Said(NamedTuple):
+    """What one part of our rows says."""
+
+    scope: str
+    place: str
+    outcome: Outcome  # its words say where, and by which runs
+
+
+Parts = Iterable[tuple[str, pd.DataFrame]]
+
+
+def _said(
+    parts: Parts, arms: Arms, metrics: Sequence[str], judge: Callable[[Compared], Outcome]
+) -> list[Said]:
+    found = []
+    for scope, part in parts:
+        x = _compared(scope, part, arms, metrics)
+        if x is not None:
+            holds, words = judge(x)
+            outcome = holds, f"{x.place}: {words}. Runs: {x.runs}"
+            found.append(Said(scope, x.place, outcome))
+    return found
+
+
+def _decided(found: Sequence[Said]) -> Decision | None:
+    """The first decides, and the others show."""
+    if not found:
         return None
-    (scope, part, bands), *others = said.values()
-    kept, removed = _in_the_middle(bands)
-    words = f"{place_of(part)}: share of the energy at D <= {MIDDLE} {show(round(kept, 4))} with "
-    words += f"the mean, {show(round(removed, 4))} without; by bands that end at 30, 60, 90 and "
-    words += f"the corner {', '.join(show(round(x, 4)) for x in _without_mean(bands).mean())}"
-    for _, _, other in others:
-        words += f". Not decisive, {_briefly(other)}"
-    return Decision(_falls_from_the_middle(bands), scope, words)
+    (scope, _, (holds, words)), *others = found
+    return Decision(holds, scope, words + _aside(others))
 
 
-def _bands(part: pd.DataFrame) -> pd.DataFrame:
-    """Energy by category (rows) and band; band -1 is the mean.
+def _aside(others: Sequence[Said]) -> str:
+    return "".join(
+        f". Not decisive: it {'holds' if x.outcome[0] else 'fails'} on {x.place}" for x in others
+    )
+
+
+# Tables 1 to 4 and 12: against other methods
+
+
+def measured_fair_01(rows: pd.DataFrame) -> Decision | None:
+    parts = stood_in(rows, "mvtec", LABELLED)
+    return _alone(parts, FAIR, ("image_auroc",), "the 7 others of Table 1")
+
+
+def measured_fair_02(rows: pd.DataFrame) -> Decision | None:
+    parts = stood_in(rows, "mvtec", STAND_INS)
+    return _alone(parts, FAIR, LOCAL, "the 7 others of Table 3")
+
+
+def measured_fair_03(rows: pd.DataFrame) -> Decision | None:
+    parts = stood_in(rows, "visa", LABELLED)
+    return _alone(parts, FAIR, ("image_auroc",), "the 5 others of Table 2")
+
+
+def measured_fair_04(rows: pd.DataFrame) -> Decision | None:
+    parts = stood_in(rows, "visa", STAND_INS)
+    return _alone(parts, FAIR, LOCAL, "the 5 others of Table 4")
+
+
+def measured_fair_25(rows: pd.DataFrame) -> Decision | None:
+    return _alone(_pair(rows), BY_TEXTURES, THREE, "the 5 others of Table 5")
+
+
+def _alone(parts: Parts, arms: Arms, metrics: Sequence[str], rivals: str) -> Decision | None:
+    """FAIR's own numbers, which decide nothing: few of the rivals are in this package."""
+
+    def show_all(x: Compared) -> Outcome:
+        pairs = {m: x.of(m, arms) for m in metrics}
+        words = [
+            f"{m} {', '.join(f'{show(v)} {arm}' for arm, v in values.items())}"
+            for m, values in pairs.items()
+        ]
+        return True, "; ".join(words)
+
+    for scope, _, (_, words) in _said(parts, arms, metrics, show_all):
+        words = f"FAIR's numbers alone, not compared with {rivals}: {words}"
+        return Decision(None, scope, words)
+    return None
+
+
+# Tables 6 to 8, 10 and 11: FAIR against itself
+
+
+def measured_fair_11(rows: pd.DataFrame) -> Decision | None:
+    def judge(x: Compared) -> Outcome:
+        outcomes = []
+        for m in THREE:
+            outcomes.append(x.falls(m, "fair", "colorre", "deae"))
+            outcomes.append(x.leads(m, "fair", "deae_noskip"))
+        return every(*outcomes)
+
+    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), TASKS, THREE, judge))
+
+
+def measured_fair_12(rows: pd.DataFrame) -> Decision | None:
+    relations = {"image_auroc": ">", "aupro": ">", "pixel_auroc": ">="}
+
+    def judge(x: Compared) -> Outcome:
+        return every(*(x.leads(m, *BY_FILTER, relation=sign) for m, sign in relations.items()))
+
+    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_FILTER, THREE, judge))
+
+
+def measured_fair_13(rows: pd.DataFrame) -> Decision | None:
+    def judge(x: Compared) -> Outcome:
+        return x.falls(MSE, "ideal", "butterworth3", "butterworth2", "gaussian")
+
+    return _decided(_said(stood_in(rows, "mvtec", LABELLED), BY_FILTER, [MSE], judge))
+
+
+def measured_fair_14(rows: pd.DataFrame) -> Decision | None:
+    def judge(x: Compared) -> Outcome:
+        return x.falls(MSE, *reversed(BY_CUTOFF))
+
+    return _decided(_said(stood_in(rows, "mvtec", LABELLED), BY_CUTOFF, [MSE], judge))
+
+
+def measured_fair_15(rows: pd.DataFrame) -> Decision | None:
+    arms = BY_FILTER | {name: x for name, x in BY_CUTOFF.items() if x["cutoff"] != 30}
+
+    def judge(x: Compared) -> Outcome:
+        cutoffs = ["butterworth2", *(set(arms) - set(BY_FILTER))]
+        numbers = [x.of(MSE, names).values() for names in (cutoffs, BY_FILTER)]
+        ranges = [gap(max(y), min(y)) for y in numbers]
+        return every(
+            x.falls(MSE, "cutoff 10", "gaussian"),
+            x.falls(MSE, "ideal", "cutoff 90"),
+            compare("range", ("over cutoffs", ranges[0]), "<", ("over filters", ranges[1])),
+        )
+
+    return _decided(_said(stood_in(rows, "mvtec", LABELLED), arms, [MSE], judge))
+
+
+def measured_fair_23(rows: pd.DataFrame) -> Decision | None:
+    def judge(x: Compared) -> Outcome:
+        return every(*(x.leads(m, *BY_SOBEL) for m in THREE))
+
+    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_SOBEL, THREE, judge))
+
+
+def measured_fair_24(rows: pd.DataFrame) -> Decision | None:
+    def judge(x: Compared) -> Outcome:
+        outcomes = []
+        for m in THREE:
+            outcomes.append(x.falls(m, "msgms+color", "msgms", "color"))
+            outcomes.append(x.leads(m, "msgms+color", "discriminative"))
+        return every(*outcomes)
+
+    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_SCORE, THREE, judge))
+
+
+# Table 5: widths, by accuracy and by speed
+
+SPEED = "fair/study_speed"
+
+
+def measured_fair_07(rows: pd.DataFrame, studies: Studies) -> Decision | None:
+    """Widths narrower than the paper's show, but decide nothing."""
+    parts, metrics = [] if rows.empty else _pair(rows), ("image_auroc", "pixel_auroc")
+    found, narrow = (_said(parts, arms, metrics, _costs) for arms in (BY_WIDTH, NARROWER))
+    speed = _speed(studies)
+    aside = "".join(
+        f". Not decisive: at c = {listed([str(c) for c in SLIM])} accuracy "
+        f"{'falls' if x.outcome[0] else 'does not fall'} as claimed, {x.outcome[1]}"
+        for x in narrow[:1]
+    )
+    if found and speed is not None:
+        (scope, _, accurate), *others = found
+        weaker = max(scope, speed[0], key=SCOPES.index)
+        return strongest([Finding(weaker, every(accurate, speed[1]), (), _aside(others))])
+    if found:
+        (scope, _, accurate), *others = found
+        absent = ["speed at all three widths"]
+        return strongest([Finding(scope, accurate, absent, _aside(others))])
+    if speed is not None:
+        absent = ["image_auroc and pixel_auroc at all three widths"]
+        return strongest([Finding(*speed, absent, aside)])
+    return Decision(None, narrow[0].scope, aside.removeprefix(". ")) if narrow else None
+
+
+def _costs(x: Compared) -> Outcome:
+    """Bounds ours."""
+    wide, *_, slim = arms = list(x.means["image_auroc"].index)
+    outcomes = [x.falls("image_auroc", *arms)]
+    for metric, bound in {"image_auroc": 0.015, "pixel_auroc": 0.002}.items():
+        lost = gap(x.means[metric, wide], x.means[metric, slim])
+        outcomes.append(compare(metric, ("lost in all", lost), "<=", ("allowed", bound)))
+    return every(*outcomes)
+
+
+def _speed(studies: Studies) -> tuple[str, Outcome] | None:
+    """How fast the widths are from one image to its map, on a GPU if one was timed.
+
+    Other batches and devices show, and so does the network alone. Any images do to take the time,
+    but a short run's does not.
+
+    Returns:
+        A scope, and what the times say.
 
     Raises:
-        ValueError: two lines for one radius of a category.
+        ValueError: a speed that is not a number.
     """
-    if part.duplicated(subset=["category", "x"]).any():
-        raise ValueError(f"the study {SIGNALS} has two lines for one radius")
-    band = np.where(part["x"] == 0, -1, np.searchsorted(BANDS, part["x"]))
-    place = part["dataset"] + "/" + part["category"]
-    part = part.assign(place=place, band=band)
-    return part.pivot_table(index="place", columns="band", values="value", aggfunc="sum")
-
-
-def _without_mean(bands: pd.DataFrame) -> pd.DataFrame:
-    rest = bands.drop(columns=-1)
-    return rest.div(rest.sum(axis=1), axis=0)
-
-
-def _in_the_middle(bands: pd.DataFrame) -> tuple[float, float]:
-    """The least share of any category in the first band, with its mean and without."""
-    kept = (bands[-1] + bands[0]) / bands.sum(axis=1)
-    return float(kept.min()), float(_without_mean(bands)[0].min())
-
-
-def _falls_from_the_middle(bands: pd.DataFrame) -> bool:
-    falls = (_without_mean(bands).diff(axis=1).iloc[:, 1:] < 0).all(axis=None)
-    return bool(min(_in_the_middle(bands)) > 0.5 and falls)
-
-
-def _briefly(bands: pd.DataFrame) -> str:
-    each = {str(place): bands.loc[[place]] for place in bands.index}
-    words = [
-        f"{place} {_in_the_middle(x)[1]:.2f}{'' if _falls_from_the_middle(x) else ' (fails)'}"
-        for place, x in each.items()
-    ]
-    return f"without the mean: {', '.join(words)}"
-
-
-def measured_fair_26(studies: Studies) -> Decision | None:
-    """The released code decides: what the text describes is how this book reads it."""
-    lines = studies.get(SIGNALS, pd.DataFrame())
+    lines = studies.get(SPEED, pd.DataFrame())
     if lines.empty:
         return None
-    lines = keep(lines, (lines["item"] == "section3.1") & lines["x"].isna())
-    lines = keep(lines, lines["profile"] == lines["profile"].iloc[0])  # the fullest
-    cells = lines.set_index(["kind", "quantity"])["value"]
-    outcomes = {name: _covers_half(name, how, cells[name]) for name, how in PASTED.items()}
-    (_, text), (holds, words) = outcomes["text"], outcomes["released"]
-    piece = (
-        f"the piece itself, before it is pasted, {show(round(cells['released_piece', 'mean'], 3))}"
-    )
-    place = lines["category"].iloc[0]
-    return Decision(holds, "calculation", f"images of {place}: {words}, {piece}; but {text}")
+    lines = keep(lines, (lines["method"] == "fair") & lines["width"].isin([*WIDTHS]))
+    if not np.isfinite(lines["images_per_second"].to_numpy(dtype=float)).all():
+        raise ValueError(f"the study {SPEED} has a speed that is not a number")
+    for profile in PROFILES:
+        part = keep(lines, lines["profile"] == profile)
+        key = ["device", "threads", "size", "batch", "part"]
+        speeds = part.groupby([*key, "width"])["images_per_second"].median().unstack("width")
+        speeds = speeds.reindex(columns=sorted(WIDTHS, reverse=True)).dropna()
+        said = {}
+        for place, x in sorted(speeds.iterrows(), key=lambda item: _as_in_paper(item[0])):
+            device, threads, size, batch, what = place
+            words = (
+                f"{device} (threads {threads:g}), {size:g} pixels, batch of {batch:g}, {what}, "
+            )
+            words += f"profile {profile}"
+            slow_last = {f"c={c}": float(v) for c, v in reversed([*x.items()])}
+            said[words] = falling(f"images per second on {words}", slow_last)
+        if said:
+            (_, (holds, words)), *others = said.items()
+            words += "".join(
+                f". Not decisive: they {'rise' if y[0] else 'do not rise'} on {where}"
+                for where, y in others
+            )
+            return ("full data" if profile == "full" else "embedded stand-in"), (holds, words)
+    return None
 
 
-def _covers_half(name: str, how: str, cell: pd.Series) -> Outcome:
-    mean, median = float(cell["mean"]), float(cell["median"])
-    words = (
-        f"{how}, {cell['count']:.0f} draws: mean {mean:.3f}, median {median:.3f} of the image, "
-    )
-    words += f"{100 * cell['above_half']:.1f} % of draws above 0.5"
-    return min(mean, median) > 0.5, words
+def _as_in_paper(place: tuple[Any, ...]) -> tuple[Any, ...]:
+    device, threads, size, batch, what = place
+    return device.lower().startswith("cpu"), what != "whole", batch, -size, threads
 
 
-GRID, D_0 = 256, 30.0  # pixels; the paper's cutoff
-TRANSFERS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {  # D, D_0 -> H; Eqs. 2 to 4
-    "ideal": lambda d, d0: (d > d0).astype(float),
-    "butterworth3": lambda d, d0: d**6 / (d**6 + d0**6),
-    "butterworth2": lambda d, d0: d**4 / (d**4 + d0**4),
-    "gaussian": lambda d, d0: 1 - np.exp(-(d**2) / (2 * d0**2)),
-}
-SMOOTH = {"3 x 3": (1, 2, 1), "5 x 5": (1, 4, 6, 4, 1)}  # Sobel's kernels, as in OpenCV
-DERIVE = {"3 x 3": (-1, 0, 1), "5 x 5": (-1, -2, 0, 2, 1)}
+# Figure 7: how alike images and their restorations are, ring by ring of their spectra
+
+RINGED = "similarity_"  # columns of the lines of images, with the outer radius
+DRAWS = 2000  # of the bootstrap
 
 
-def exact_fair_16() -> Outcome:
-    share = {name: _negative_share(_impulse(name, D_0)) for name in TRANSFERS}
-    shown = {name: round(x, 4) for name, x in share.items()}
-    label = f"share of negative mass of 1 - H, {GRID} x {GRID}, cutoff {D_0:g}"
-    none = share["gaussian"] <= 1e-3
-    return every(falling(label, shown), (none, f"gaussian {'<=' if none else '>'} 0.001"))
+def measured_fair_09(images: pd.DataFrame) -> Decision | None:
+    return _decided(_seen(images, AUTOENCODERS, _errs_at_high_frequencies))
 
 
-def exact_fair_17() -> Outcome:
-    cutoffs = (10.0, 30.0, 60.0, 90.0)
-    h = {f"cutoff {c:g}": _impulse("butterworth2", c) for c in cutoffs}
-    radius = {name: round(_radius_holding(x, 0.95), 2) for name, x in h.items()}
-    share = {name: round(_negative_share(x), 4) for name, x in h.items()}
-    narrow = falling("(a) radius of 95 % of |impulse response|, in px", radius)
-    weak = falling("(b) share of negative mass", share)
-    holds, words = every(narrow, weak)
-    if narrow[0] and not weak[0]:
-        words += (
-            ": (a) holds and (b) fails, rings get narrower, not weaker. Twice the cutoff is the "
-        )
-        words += "same response at half the size, but where the grid ends, at D = 128"
-    return holds, words
+def measured_fair_10(images: pd.DataFrame) -> Decision | None:
+    return _decided(_seen(images, AUTOENCODERS | FAIR, _differs_everywhere))
 
 
-def exact_fair_18() -> Outcome:
-    """On the frequencies of the grid, and at D_0 itself."""
-    d = _distance()
-    h = {name: f(d, D_0) for name, f in TRANSFERS.items()}
-    at = {name: float(f(np.array(D_0), D_0)) for name, f in TRANSFERS.items()}
-    low, inner = d <= D_0, (d > 0) & (d <= D_0 / 2)
-    between = (0 == h["ideal"]) & (h["ideal"] < h["butterworth2"])
-    between &= h["butterworth2"] < h["gaussian"]
-    means = {name: float(x[d == 0].max()) for name, x in h.items()}
-    crossing = _crossing(TRANSFERS["butterworth2"], TRANSFERS["gaussian"])
+def _seen(
+    images: pd.DataFrame, arms: Arms, judge: Callable[[pd.DataFrame], Outcome]
+) -> list[Said]:
+    """Part by part, what is said of a table: images (rows) by arm and outer radius (columns)."""
+    radii = {int(c.removeprefix(RINGED)): c for c in images.columns if c.startswith(RINGED)}
+    rings, found = [radii[r] for r in sorted(radii)], []
+    if not rings:  # in no file of an older version
+        return []
+    for scope, part in stood_in(images, "mvtec", LABELLED):
+        lines = _in_arms(keep(part, part[rings].notna().all(axis=1)), arms)
+        lines = _shared(lines, lines["arm"], len(arms))
+        lines = lines.assign(value=lines[rings].mean(axis=1))
+
+        def table(
+            run: pd.DataFrame, scope: str = scope, part: pd.DataFrame = part
+        ) -> pd.DataFrame:
+            index = [*RUN[2:], "label", "path"]
+            numbers = run.pivot(index=index, columns="arm", values=rings)
+            numbers = numbers.rename(columns=lambda c: c.removeprefix(RINGED), level=0)
+            numbers = numbers.rename(columns=int, level=0).swaplevel(axis=1).dropna()
+            return numbers if _complete(scope, part, numbers) else numbers.iloc[:0]
+
+        settings = settled(lines, "fair", ("dataset", "category", "seed", "path", "arm"), table)
+        if settings is None:
+            continue
+        numbers, runs = settings
+        numbers = numbers.groupby(level=["dataset", "category", "label", "path"]).mean()
+        kinds = numbers.groupby(level=["dataset", "category", "label"]).size().unstack("label")
+        if kinds.reindex(columns=[0, 1]).fillna(0).to_numpy().min() < 2:
+            continue  # nothing to take a mean or to draw from
+        place, (holds, words) = _place(part, numbers), judge(numbers)
+        found.append(Said(scope, place, (holds, f"{place}: {words}. Runs: {runs}")))
+    return found
+
+
+def _errs_at_high_frequencies(numbers: pd.DataFrame) -> Outcome:
+    good = keep(numbers, numbers.index.get_level_values("label") == 0)
+    curves = good.groupby(["dataset", "category"]).mean().mean().unstack()  # arm by radius
+    radius = curves.columns.to_series()
+    outer = curves.loc[:, radius > radius.max() / 2].mean(axis=1)
+    label = f"Spearman of radius and similarity on {_count(good)} good images"
+    ranks = {arm: float(curves.loc[arm].corr(radius, method="spearman")) for arm in AUTOENCODERS}
+    with_, without = ((arm, float(outer[arm])) for arm in AUTOENCODERS)
     return every(
-        (bool((h["ideal"][low] == 0).all()), f"ideal: 0 at all {low.sum()} frequencies D <= D0"),
-        within("butterworth2 at D0", at["butterworth2"], 0.5, 1e-12),
-        within("gaussian at D0", at["gaussian"], 1 - float(np.exp(-0.5)), 1e-12),
-        (not any(means.values()), "all are 0 at D = 0"),
-        (
-            bool(between[inner].all()),
-            f"0 = ideal < butterworth2 < gaussian at all {inner.sum()} with 0 < D <= D0 / 2; the "
-            f"last two cross at D = {crossing:.2f} D0",
-        ),
+        *(compare(label, pair, "<", ("asked for", -0.8)) for pair in ranks.items()),
+        compare("similarity in the upper half of radii", with_, ">", without),
     )
 
 
-def exact_fair_20() -> Outcome:
-    """f(x + 1) - f(x - 1), then the same smoothed by (1, 2, 1) along y; borders meet."""
-    f = np.random.default_rng(0).normal(size=(48, 64))  # y, x
-    v, u = (2 * np.pi * np.fft.fftfreq(n) for n in f.shape)
-    change = np.roll(f, -1, axis=1) - np.roll(f, 1, axis=1)
-    smoothed = np.roll(change, -1, axis=0) + 2 * change + np.roll(change, 1, axis=0)
-    factor = np.exp(1j * u) - np.exp(-1j * u)
-    smooth = 2 + 2 * np.cos(v)[:, None]
-    whole = np.fft.fft2(f)
-    errors = {
-        "central difference": np.abs(np.fft.fft2(change) - whole * factor).max(),
-        "Sobel": np.abs(np.fft.fft2(smoothed) - whole * factor * smooth).max(),
-    }
-    return every(
-        *(
-            (bool(x <= 1e-10), f"{name}, largest deviation on noise of 64 x 48: {x:.1e}")
-            for name, x in errors.items()
-        )
-    )
+def _differs_everywhere(numbers: pd.DataFrame) -> Outcome:
+    low, high = _intervals(numbers)
+    differs = ((low > 0) | (high < 0)).unstack()  # arm by radius
+    words = []
+    for arm in [*AUTOENCODERS, *FAIR]:
+        same = [str(r) for r in differs.columns[~differs.loc[arm]]]
+        words.append(f"{arm} in {differs.shape[1] - len(same)} of {differs.shape[1]} rings")
+        words[-1] += f" (not up to {listed(same)})" if same else ""
+    label = f"defective less good images, {_count(numbers)} in all: 95 % intervals without 0 for "
+    return bool(differs.to_numpy().all()), label + ", ".join(words)
 
 
-def exact_fair_21() -> Outcome:
-    m = GRID
-    u = np.fft.fftfreq(m, 1 / m)
-    factor = np.exp(2j * np.pi * u / m) - np.exp(-2j * np.pi * u / m)
-    error = float(np.abs(factor - 2j * np.sin(2 * np.pi * u / m)).max())
-    zeros = sorted(abs(int(k)) for k in u[np.abs(factor) < 1e-12])
-    turned = np.abs(np.angle(factor[np.abs(factor) >= 1e-12]))
-    off = float(np.abs(turned - np.pi / 2).max())
-    filters = [f(_distance(), D_0) for f in TRANSFERS.values()]
-    plain = all(np.isrealobj(h) and bool((h >= 0).all()) for h in filters)
-    least = min(float(h.min()) for h in filters)
-    return every(
-        (error <= 1e-12, f"factor - 2i sin(2 pi u/M): at most {error:.1e}"),
-        (off <= 1e-12, f"phase: pi/2 on either side, to {off:.1e}"),
-        (zeros == [0, m // 2], f"zeros at |u| = {' and '.join(map(str, zeros))} of M = {m}"),
-        (plain, f"the three filters are real and at least {least:g}: they turn no phase"),
-    )
+def _sets(numbers: pd.DataFrame) -> list[str]:
+    """Of each image, the set that it is drawn from; all splits are of one."""
+    level = numbers.index.get_level_values
+    pairs = zip(level("dataset"), level("category"), strict=True)
+    return [d if c.startswith("split") else f"{d}/{c}" for d, c in pairs]
 
 
-def exact_fair_22() -> Outcome:
-    u, share = np.fft.fftfreq(GRID), {}
-    for name, smooth in SMOOTH.items():
-        down, across = (_series(weights, u) for weights in (smooth, DERIVE[name]))
-        power = np.abs(down[:, None] * across) ** 2
-        share[name] = round(float(power[_distance() > GRID / 4].sum() / power.sum()), 4)
-    label = f"share of |transfer function|^2 at D > {GRID // 4}"
-    return falling(label, share)
+def _count(numbers: pd.DataFrame) -> int:
+    return len({*zip(_sets(numbers), numbers.index.get_level_values("path"), strict=True)})
 
 
-def _distance() -> np.ndarray:
-    u = np.fft.fftfreq(GRID, 1 / GRID)
-    return np.hypot(u[:, None], u)
+def _intervals(numbers: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Bootstrap: between which bounds defective less good lies, as a mean over categories.
 
-
-def _impulse(name: str, cutoff: float) -> np.ndarray:
-    """Of 1 - H: the blur that the filter takes away from an image; its origin is in the corner."""
-    return np.fft.ifft2(1 - TRANSFERS[name](_distance(), cutoff)).real
-
-
-def _negative_share(h: np.ndarray) -> float:
-    return float(-h[h < 0].sum() / np.abs(h).sum())
-
-
-def _radius_holding(h: np.ndarray, share: float) -> float:
-    """In pixels, about the origin; distances go around the border as frequencies do."""
-    radius = _distance().ravel()
-    order = np.argsort(radius, kind="stable")
-    held = np.abs(h).ravel()[order].cumsum()
-    return float(radius[order][np.searchsorted(held, share * held[-1])])
-
-
-def _crossing(f: Callable[..., np.ndarray], g: Callable[..., np.ndarray]) -> float:
-    """Where two transfer functions meet first, as a share of the cutoff."""
-    x = np.linspace(0.001, 1, 1000)
-    return float(x[np.argmax(f(x, 1.0) >= g(x, 1.0))])
-
-
-def _series(weights: Sequence[int], u: np.ndarray) -> np.ndarray:
-    k = np.arange(len(weights)) - len(weights) // 2
-    return np.exp(2j * np.pi * u[:, None] * k) @ np.array(weights)
+    Images are drawn, good and defective ones apart; one that is tested in several splits of a set
+    is drawn for all of them.
+    """
+    rng, gaps = np.random.default_rng(0), []
+    for _, one in numbers.groupby(_sets(numbers)):
+        means: dict[int, list[np.ndarray]] = {}
+        for label in (0, 1):
+            part = one.xs(label, level="label")
+            paths = part.index.unique("path").sort_values()
+            n = len(paths)
+            times = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS)  # that each is drawn
+            means[label] = []
+            for _, x in part.groupby("category"):
+                some = times[:, paths.get_indexer(x.index.get_level_values("path"))]
+                total = some.sum(axis=1, keepdims=True).astype(float)
+                total[total == 0] = np.nan  # none of a split's images: no such draw
+                means[label].append(some @ x.to_numpy() / total)
+        gaps += [b - a for a, b in zip(means[0], means[1], strict=True)]
+    bounds = np.nanquantile(np.mean(gaps, axis=0), [0.025, 0.975], axis=0)
+    low, high = (pd.Series(x, index=numbers.columns) for x in bounds)
+    return low, high
 
 
 # ---- which predicate decides which claim
@@ -463,16 +779,26 @@ PRINTED: dict[str, Callable[[pd.DataFrame], Outcome]] = {
     "fair-25": fair_25,
 }
 
-STUDIED: dict[str, Callable[[Studies], Decision | None]] = {
-    "fair-19": measured_fair_19,
-    "fair-26": measured_fair_26,
+MEASURED: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
+    "fair-01": measured_fair_01,
+    "fair-02": measured_fair_02,
+    "fair-03": measured_fair_03,
+    "fair-04": measured_fair_04,
+    "fair-11": measured_fair_11,
+    "fair-12": measured_fair_12,
+    "fair-13": measured_fair_13,
+    "fair-14": measured_fair_14,
+    "fair-15": measured_fair_15,
+    "fair-23": measured_fair_23,
+    "fair-24": measured_fair_24,
+    "fair-25": measured_fair_25,
 }
 
-EXACT: dict[str, Callable[[], Outcome]] = {
-    "fair-16": exact_fair_16,
-    "fair-17": exact_fair_17,
-    "fair-18": exact_fair_18,
-    "fair-20": exact_fair_20,
-    "fair-21": exact_fair_21,
-    "fair-22": exact_fair_22,
+IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
+    "fair-09": measured_fair_09,
+    "fair-10": measured_fair_10,
+}
+
+JOINED: dict[str, Callable[[pd.DataFrame, Studies], Decision | None]] = {
+    "fair-07": measured_fair_07,
 }

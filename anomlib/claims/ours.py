@@ -21,6 +21,10 @@ STUDY_COLUMNS = "dataset category profile".split()  # of any study
 CORRUPTIONS, SHARES = {"noise", "missing", "nseed"}, {"train", "tseed"}
 SWEPT = CORRUPTIONS | SHARES
 DRAWN = ("textures", "synthetic")  # bases of names whose images, or features, are made up
+MVTEC_CATEGORIES = tuple(
+    "bottle cable capsule carpet grid hazelnut leather metal_nut pill screw tile toothbrush "
+    "transistor wood zipper".split()
+)
 # The paper averages over images; its printed pixel_auroc and pixel_ap join to these
 PER_IMAGE = ("mean_image_pixel_auroc", "mean_image_pixel_ap")
 AUROC_MEAN, AP_MEAN = PER_IMAGE

@@ -11,6 +11,7 @@ import pandas as pd
 from ..api import read_departures
 from .ours import (
     COLUMNS,
+    MVTEC_CATEGORIES,
     ROW_KEY,
     SHARES,
     Finding,
@@ -143,10 +144,7 @@ RECONSTRUCT = ("ae_ssim", "dfr", "dsr")
 CATEGORIES = {
     "mtd": ("split0", "split1", "split2"),  # ours, the paper's is not published
     "btad": ("01", "02", "03"),
-    "mvtec": tuple(
-        "bottle cable capsule carpet grid hazelnut leather metal_nut pill screw tile toothbrush "
-        "transistor wood zipper".split()
-    ),
+    "mvtec": MVTEC_CATEGORIES,
 }
 STAND_INS = ("mtd", "textures")  # where a claim about MVTec is measured, too
 PREFERRED = ("wide_resnet50_2", "resnet50_msra_v1")  # backbones; the paper's first
