@@ -101,13 +101,16 @@ def gms(
     x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], c: float = 0.0026
 ) -> Float[Tensor, "n 1 h w"]:
     """Gradient magnitude similarity (Prewitt) at each pixel, the mean over the channels."""
-    derive = x.new_tensor([[-1.0, 0, 1]] * 3) / 3
-    kernels = torch.stack([derive, derive.T])[:, None]
-    a, b = (
-        F.conv2d(t.flatten(0, 1)[:, None], kernels, padding=1).norm(dim=1).view(t.shape)
-        for t in (x, y)
-    )
+    a, b = (_prewitt(F.pad(t, (1, 1, 1, 1))) for t in (x, y))
     return ((2 * a * b + c) / (a**2 + b**2 + c)).mean(dim=1, keepdim=True)
+
+
+def _prewitt(x: Float[Tensor, "n c H W"]) -> Float[Tensor, "n c H-2 W-2"]:
+    """Length of the gradient: sums over three rows, or columns, and their differences."""
+    down = (x[..., :-2, :] + x[..., 1:-1, :] + x[..., 2:, :]) / 3
+    across = (x[..., :-2] + x[..., 1:-1] + x[..., 2:]) / 3
+    both = down[..., 2:] - down[..., :-2], across[..., 2:, :] - across[..., :-2, :]
+    return torch.hypot(*both)  # a norm over two is fifty times as slow
 
 
 def distance(height: int, width: int, side: int = 256) -> Float[Tensor, "{height} {width}//2+1"]:

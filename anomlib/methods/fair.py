@@ -46,8 +46,7 @@ FILTERS = ("ideal", "gaussian", "butterworth")
 CHANNELS = dict.fromkeys((*FILTERS, "sobel_x", "sobel_y", "grey"), 1) | {"sobel_xy": 2, "none": 3}
 SOBEL = {3: ((1, 2, 1), (-1, 0, 1)), 5: ((1, 4, 6, 4, 1), (-1, -2, 0, 2, 1))}  # smooth, derive
 SCORES = ("msgms", "co", "msgms+co")
-SIDE = 256  # pixels for which a cutoff is given
-CHUNK = 8  # images at once
+SIDE, CHUNK = 256, 8  # pixels for which a cutoff is given; images at once
 
 # 3.2 Extract the high-frequency component
 
@@ -284,7 +283,8 @@ class FAIR(Method):
         if self.learned:
             pairs = torch.cat([y, x], dim=1).split(CHUNK)
             found = torch.cat([self.nets_[1](pair).softmax(dim=1)[:, 1:] for pair in pairs])
-        return F.avg_pool2d(found, self.mean, stride=1, padding=self.mean // 2)[:, 0]
+        rows = F.avg_pool2d(found, (1, self.mean), 1, (0, self.mean // 2))  # two passes are faster
+        return F.avg_pool2d(rows, (self.mean, 1), 1, (self.mean // 2, 0))[:, 0]
 
     def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
         """Mean squared error on normal images (Tables 7, 8 and 10)."""
