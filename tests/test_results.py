@@ -295,3 +295,25 @@ def test_a_full_disk(tmp_path):
     outcome = failing_write(tmp_path, "disk", *prefix)
     assert outcome.returncode != 0 and "No space left on device" in outcome.stderr
     assert outcome.stdout.split() == ["rows.csv", "finished"]
+
+
+def test_a_training_that_is_killed_leaves_no_file_and_no_lock(tmp_path):
+    code = """
+import sys
+import torch
+from anomlib import METHODS, experiments, results
+model = METHODS["fair"](width=1, textures="train", steps=10**9)
+run = experiments.Run(method="fair", settings={}, dataset="textures", category="grid")
+reserved = results.reserve(run, sys.argv[1])
+print("training", flush=True)
+model.fit(torch.rand(2, 3, 16, 16))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "training\n"
+        run = experiments.Run(method="fair", settings={}, dataset="textures", category="grid")
+        with pytest.raises(RuntimeError, match="another process"):
+            results.reserve(run, tmp_path)
+        process.kill()
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".lock"]
+    results.reserve(run, tmp_path).lock.close()  # the run can be made again at once
