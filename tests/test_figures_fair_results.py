@@ -121,6 +121,10 @@ def test_similarity_is_a_mean_over_images_at_the_middle_of_each_ring():
     assert means.to_dict() == pytest.approx(
         {(0, 4.0): 0.8, (0, 12.0): 0.3, (1, 4.0): 0.5, (1, 12.0): 0.1}
     )
+    wide = draw.similarity_table(draw.similarity(lines)).data  # type: ignore[attr-defined]
+    assert wide.loc[("full", "mtd", "split0", "good", "FAIR")].to_dict() == pytest.approx(
+        {4: 0.8, 12: 0.3}
+    )
     figure = draw.similarity_curves(draw.similarity(lines))
     good, defective = figure.axes
     assert good.lines[0].get_ydata().tolist() == pytest.approx([0.8, 0.3])  # type: ignore[union-attr]

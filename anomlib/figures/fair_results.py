@@ -212,6 +212,15 @@ def similarity_curves(means: pd.DataFrame) -> Picture:
     return figure
 
 
+def similarity_table(means: pd.DataFrame) -> object:
+    """The numbers of Figure 7, a column per ring; for display."""
+    kinds = means["label"].map({0: "good", 1: "defective"})
+    lines = means.assign(images=kinds, radius=means["radius"].astype(int))
+    key = ["profile", "dataset", "category", "images", "arm"]
+    wide = lines.pivot_table(index=key, columns="radius", values="similarity", sort=False)
+    return wide.style.format(precision=2)
+
+
 # ---- Figure 2
 
 
@@ -328,10 +337,11 @@ def together(
         maps: arm -> path -> map, as `results.load_maps` gives them.
         pictures: arm -> path -> {"restored": ...}, as `results.load_pictures` gives them.
     """
-    both = [set(maps[arm]) & set(pictures[arm]) for arm in maps]
+    arms = sorted(maps, key=[*PICTURED].index)
+    both = [set(maps[arm]) & set(pictures[arm]) for arm in arms]
     paths = sorted(set.intersection(*both)) if both else []
     return {
-        path: {arm: (pictures[arm][path]["restored"], maps[arm][path]) for arm in maps}
+        path: {arm: (pictures[arm][path]["restored"], maps[arm][path]) for arm in arms}
         for path in paths
     }
 
@@ -348,8 +358,8 @@ def restorations(
         image: (h, w, 3) in [0, 1].
         arms: name -> restoration (h, w, 3) and anomaly map (h, w).
     """
-    outlined = (image, None), (image, mask), (np.zeros_like(image[..., 0]), None)
-    columns: Columns = {title: list(outlined)}
+    truth = np.zeros(image.shape[:2], dtype=bool) if mask is None else mask
+    columns: Columns = {title: [(image, None), (image, mask), (truth, None)]}
     for name, (restored, scores) in arms.items():
         error = np.abs(restored - image).mean(axis=-1)
         columns[name] = [(restored, None), (error, mask), (scores, mask)]
