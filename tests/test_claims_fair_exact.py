@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from anomlib import claims as c
-from anomlib.claims import fair_signals
+from anomlib.claims import fair, fair_signals
 
 COLUMNS = ["item", "dataset", "category", "kind", "cutoff", "quantity", "x", "value", "profile"]
 
@@ -177,3 +178,16 @@ def test_a_small_second_kernel_fails(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(fair_signals.SMOOTH, "5 x 5", (0, 0, 1, 0, 0))
     monkeypatch.setitem(fair_signals.DERIVE, "5 x 5", (0, -1, 0, 1, 0))
     assert not c.EXACT["fair-22"]()[0]
+
+
+def test_the_sizes_are_those_of_the_network(monkeypatch: pytest.MonkeyPatch):
+    from anomlib.methods.fair import UNet
+
+    for width in (8, 32):
+        with torch.device("meta"):
+            built = sum(p.numel() for p in UNet(1, width).parameters())
+        assert built == fair.unet_parameters(width)
+    holds, words = c.EXACT["fair-08"]()
+    assert holds and "263 MB" in words
+    monkeypatch.setattr(fair, "unet_parameters", lambda width: 4 * 69_046_275)  # bytes
+    assert not c.EXACT["fair-08"]()[0]

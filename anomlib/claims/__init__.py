@@ -77,6 +77,7 @@ JOINED: dict[str, Callable[[pd.DataFrame, Studies], Decision | None]] = {**fair.
 EXACT: dict[str, Callable[[], Outcome]] = {
     **ssdnet.EXACT,
     **subspace.EXACT,
+    **fair.EXACT,
     **fair_signals.EXACT,
 }
 

@@ -123,6 +123,15 @@ def fair_08(rows: pd.DataFrame) -> Outcome:
     )
 
 
+def exact_fair_08() -> Outcome:
+    sizes = {128: 65.8, 64: 16.5, 32: 4.1}  # as claimed
+    counts = {c: unet_parameters(c) for c in sizes}
+    holds, words = every(
+        *(within(f"c={c}, over 2^20", counts[c] / 2**20, x, 0.05) for c, x in sizes.items())
+    )
+    return holds, f"{words}; at four bytes each c=128 has {4 * counts[128] / 2**20:.0f} MB"
+
+
 def unet_parameters(width: int, inputs: int = 1, outputs: int = 3) -> int:
     """Parameters of the released U-Net: 5 levels, skips by addition, every convolution biased."""
 
@@ -802,3 +811,5 @@ IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
 JOINED: dict[str, Callable[[pd.DataFrame, Studies], Decision | None]] = {
     "fair-07": measured_fair_07,
 }
+
+EXACT: dict[str, Callable[[], Outcome]] = {"fair-08": exact_fair_08}

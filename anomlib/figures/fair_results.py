@@ -253,7 +253,7 @@ def speed_bubbles(printed: pd.DataFrame) -> Picture:
 
 def speeds(costs: pd.DataFrame) -> object:
     """Images per second over the width, and parameters; for display."""
-    lines = costs[costs["kind"] == "speed"]
+    lines = costs[costs["kind"] == "speed"].astype({"batch": int, "threads": int})
     place = ["profile", "device", "threads", "size", "width"]
     wide = lines.pivot_table(
         index=place, columns=["part", "batch"], values="images_per_second", sort=False
