@@ -15,7 +15,7 @@ import pandas as pd
 from .api import Dataset, Maps, Method
 from .assets import PROJECT
 from .datasets import load as load_data
-from .experiments import KEY, PROFILES, Run, folder_of, runs_of
+from .experiments import KEY, PROFILES, Run, folder_of, jobs_of
 from .metrics import (
     IMAGE_METRICS,
     label_regions,
@@ -271,10 +271,17 @@ def _read_all(
     return found
 
 
-def of_item(item: dict[str, Any], rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows of the runs that an item of `experiments.items` needs, in every profile."""
+def of_item(
+    item: dict[str, Any], rows: pd.DataFrame | None = None, swept: bool = True
+) -> pd.DataFrame:
+    """The rows of the runs that an item of `experiments.items` needs, in every profile.
+
+    Args:
+        swept: with the runs of sweeps; without them each entry has its own run only.
+    """
     table: pd.DataFrame = load() if rows is None else rows
-    wanted = {run.id for profile in PROFILES for run in runs_of(item, profile)}
+    jobs = [job for profile in PROFILES for job in jobs_of(item, profile)]
+    wanted = {run.id for job in jobs for run in (job if swept else job[:1])}
     return table[table["run"].isin(wanted)]
 
 

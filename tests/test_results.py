@@ -317,3 +317,12 @@ model.fit(torch.rand(2, 3, 16, 16))
         process.kill()
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".lock"]
     results.reserve(run, tmp_path).lock.close()  # the run can be made again at once
+
+
+def test_an_item_has_the_rows_of_its_runs_and_without_its_sweeps_of_its_entries():
+    entry = {"method": "fair", "dataset": "mtd", "category": "split0", "sweep": ["", {"mean": 5}]}
+    item = {"runs": {"full": [entry]}}
+    first, second = experiments.runs_of(item, "full")
+    rows = pd.DataFrame({"run": [first.id, second.id, "another"]})
+    assert results.of_item(item, rows)["run"].tolist() == [first.id, second.id]
+    assert results.of_item(item, rows, swept=False)["run"].tolist() == [first.id]
