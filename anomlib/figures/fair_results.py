@@ -64,7 +64,12 @@ ARMS: dict[str, dict[str, Arm]] = {
         "without DTD": ({"textures": "train"}, "fair", "dtd=false"),
         "with DTD": ({}, "", ""),
     },
-    "start": {"output starts at 0.5": ({"offset": 0.5}, "", ""), "by chance": ({}, "", "")},
+    "start": {
+        f"{name}, output starts {how}": (arm | offset, "", "")
+        for name, (arm, _, _) in TASKS.items()
+        if name != "DeAE_noskip"
+        for how, offset in (("at 0.5", {"offset": 0.5}), ("by chance", {}))
+    },
     "patches": {"as in the text": ({}, "", ""), "as released": ({"clipped": True}, "", "")},
 }
 PICTURED = TASKS | {
