@@ -138,7 +138,9 @@ def _solarize(x: Tensor, g: torch.Generator) -> Tensor:
     return TF.solarize(x, (32 + 96 * level) / 255) if coin < 0.5 else x
 
 
-AUGMENTERS: tuple[Draw, ...] = (  # DRAEM's ten, from which three are drawn
+# DRAEM's ten, from which three are drawn, in the usual ranges; its code adds to the saturation
+# what is multiplied here
+AUGMENTERS: tuple[Draw, ...] = (
     _gamma,
     _brightness,
     lambda x, g: TF.adjust_sharpness(x, uniform(0.1, 1.9, (), g).item()),
@@ -189,23 +191,30 @@ def large_cutpaste(
 
     Args:
         sides: height and width of the piece are drawn between these shares of the image's.
-        clipped: the piece and its new place start anywhere, so that borders cut much of it off,
-            and it turns about its corner; otherwise it fits at both places and turns about its
-            middle, and nearly always covers more than half of the image.
+        clipped: as FAIR's code does it: the piece starts anywhere, so that the border cuts much of
+            it off; it is turned about its corner inside its own rectangle, what is left of which
+            is black, and that rectangle is pasted where it fits. Otherwise the piece fits at both
+            places, turns about its middle, and nearly always covers more than half of the image.
     """
     n, size = len(images), tuple(images.shape[-2:])
     whole = torch.tensor(size)
     piece = uniform(*sides, (n, 2), generator) * whole
     room = whole.expand(n, 2) if clipped else whole - piece
-    start, goal = (torch.rand((2, n, 2), generator=generator) * room).floor()
+    start, goal = torch.rand((2, n, 2), generator=generator)
+    start = (start * room).floor()
     piece = torch.minimum(piece, whole - start)
+    goal = (goal * (whole - piece)).floor()
     angles = torch.randint(-6, 6, (n,), generator=generator).float()  # whole radians
     pivot = goal if clipped else goal + (piece - 1) / 2
     start, goal, piece, angles, pivot = (t.to(images) for t in (start, goal, piece, angles, pivot))
     inside = turned(angles, pivot, size) - goal[:, None, None]  # (n, h, w, 2), of the piece
-    masks = ((inside >= 0) & (inside <= piece[:, None, None] - 1)).all(dim=-1)
-    pasted = moved(images, inside + start[:, None, None])
-    return torch.where(masks[:, None], pasted, images), masks
+    last = piece[:, None, None] - 1
+    found = ((inside >= 0) & (inside <= last)).all(dim=-1)  # within the turned piece
+    pasted = moved(images, inside + start[:, None, None]) * found[:, None]
+    if clipped:
+        upright = turned(0 * angles, pivot, size) - goal[:, None, None]
+        found = ((upright >= 0) & (upright <= last)).all(dim=-1)
+    return torch.where(found[:, None], pasted, images), found
 
 
 def restore_task(

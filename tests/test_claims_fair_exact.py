@@ -20,7 +20,7 @@ def rings(
 
 
 def pasted(released: float, text: float = 0.7, profile: str = "full") -> pd.DataFrame:
-    means = {"text": text, "released": released, "released_piece": 0.24}
+    means = {"text": text, "released": released}
     numbers = [
         (kind, quantity, np.nan, value)
         for kind, x in means.items()

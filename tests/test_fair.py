@@ -430,6 +430,7 @@ def test_maps_are_of_the_size_of_the_fit(toy):
         {"order": 0},
         {"batch": 0},
         {"epochs": 0},
+        {"steps": 0},
         {"kernel": 7},
         {"mean": 20},
         {"score": "mse"},

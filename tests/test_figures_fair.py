@@ -165,4 +165,4 @@ def test_pasted_pieces_are_drawn_with_their_means(lines):
     figure = draw.coverage(lines)
     labels = [t.get_text() for t in figure.legends[0].get_texts()]
     part = lines[(lines["kind"] == "text") & (lines["quantity"] == "mean")]
-    assert labels[0].endswith(f"mean {part['value'].iloc[0]:.2f}") and len(labels) == 3
+    assert labels[0].endswith(f"mean {part['value'].iloc[0]:.2f}") and len(labels) == 2

@@ -102,10 +102,12 @@ def test_every_printed_cell_of_the_ablations_has_an_arm():
 
 def test_the_spread_is_over_seeds_of_the_same_surfaces():
     lines = rows(
-        *((SMALL, c, s, v) for c, s, v in (("grid", 0, 0.8), ("grid", 1, 0.6), ("dots", 0, 0.1)))
+        *((SMALL, c, s, v) for c, s, v in (("grid", 0, 0.8), ("grid", 1, 0.6), ("dots", 0, 0.1))),
+        *((arm('extractor="none"'), "grid", s, 0.3) for s in (0, 1)),
+        (SMALL, "grid", 2, 0.0),  # a seed that the other arm has not
     )
     found = draw.spread(lines, "table6")
-    (line,) = found["aupro"].to_dict("records")
+    line, _ = found["aupro"].to_dict("records")
     assert line["mean"] == pytest.approx(0.7) and line["count"] == 2
     assert line["std"] == pytest.approx(np.std([0.8, 0.6], ddof=1))
 

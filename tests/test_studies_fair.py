@@ -168,22 +168,17 @@ def test_larger_kernels_pass_less_above_the_middle():
 def test_pieces_as_described_cover_half_and_as_released_do_not():
     text = study.pasted_shares(150, 64, clipped=False)
     assert len(text) == 150 and text.min() > 0.5
-    released = study.pasted_shares(400, 64, clipped=True)
-    assert released.mean() < 0.2 and released.median() < released.mean()
-
-
-def test_a_piece_at_the_border_has_the_area_that_its_formula_says():
-    shares = study.piece_shares(20000)
-    side = 0.85 - (0.85**2 + 0.1**2 / 12) / 2  # mean of min(s, 1 - start)
-    error = shares.std().item() / math.sqrt(len(shares))
-    assert shares.mean().item() == pytest.approx(side**2, abs=4 * error)
-    assert shares.max() < 0.9**2
+    released = study.pasted_shares(4000, 64, clipped=True)
+    side = 0.85 - (0.85**2 + 0.1**2 / 12) / 2  # mean of min(s, 1 - start), s ~ U(0.8, 0.9)
+    error = released.std().item() / math.sqrt(len(released))
+    assert released.mean().item() == pytest.approx(side**2, abs=4 * error + 0.01)  # whole pixels
+    assert released.median() < released.mean()
 
 
 def test_coverage_is_a_distribution():
     table = study.coverage(120, 32)
     bars = table[table["quantity"] == "draws"].groupby("kind")["value"]
-    assert bars.sum().tolist() == pytest.approx([1, 1, 1]) and set(bars.size()) == {20}
+    assert bars.sum().tolist() == pytest.approx([1, 1]) and set(bars.size()) == {20}
     assert set(table.loc[table["quantity"] == "count", "value"]) == {120}
     with pytest.raises(ValueError, match="at least one draw, not 0"):
         study.coverage(0, 32)

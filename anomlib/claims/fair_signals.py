@@ -99,11 +99,8 @@ def measured_fair_26(studies: Studies) -> Decision | None:
     cells = lines.set_index(["kind", "quantity"])["value"]
     outcomes = {name: _covers_half(name, how, cells[name]) for name, how in PASTED.items()}
     (_, text), (holds, words) = outcomes["text"], outcomes["released"]
-    piece = (
-        f"the piece itself, before it is pasted, {show(round(cells['released_piece', 'mean'], 3))}"
-    )
     place = lines["category"].iloc[0]
-    return Decision(holds, "calculation", f"images of {place}: {words}, {piece}; but {text}")
+    return Decision(holds, "calculation", f"images of {place}: {words}; but {text}")
 
 
 def _covers_half(name: str, how: str, cell: pd.Series) -> Outcome:

@@ -30,7 +30,6 @@ KERNELS = {"difference": "central difference", "sobel3": "Sobel 3 x 3", "sobel5"
 PASTED = {
     "text": "pasted, as the text says",
     "released": "pasted, as the code cuts it",
-    "released_piece": "the code's piece, before it is pasted",
 }
 VIEWS = {"grey": "grey image", "g_x": "$g_x$", "g_y": "$g_y$", "bhpf": "Butterworth, order 2"}
 SIGNED = "RdBu_r"  # blue is negative; told apart by the colour-blind, too

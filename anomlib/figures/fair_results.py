@@ -93,7 +93,10 @@ def in_arms(rows: pd.DataFrame, arms: dict[str, Arm]) -> pd.DataFrame:
     for _, part in rows.groupby(["profile", "dataset"], sort=False):
         known = {words: read_departures(words) for words in part["settings"].unique()}
         chosen: dict[str, str] = {}
-        for base in sorted(known.values(), key=len):
+        changed = {key for arm, _, _ in arms.values() for key in arm}
+        plain = any(not arm for arm, _, _ in arms.values())  # one arm is the base itself
+        bases = [w for w in known.values() if not (plain and changed & set(w))]
+        for base in sorted(bases or known.values(), key=len):
             names = {w: name for name, arm in reversed(arms.items()) for w in known
                      if known[w] == base | arm[0]}  # fmt: skip
             chosen = max(chosen, names, key=len)
@@ -123,9 +126,7 @@ def ablation(rows: pd.DataFrame, printed: pd.DataFrame, table: str) -> pd.DataFr
     if lines.empty:
         return pd.DataFrame()
     place = ["profile", "dataset"]
-    many = lines.groupby([*place, "category", "seed"])["arm"].transform("nunique")
-    most = lines.groupby(place)["arm"].transform("nunique")
-    lines = lines[(many == most) & (most > 1)]
+    lines = _of_every_arm(lines)
     by = [*place, "shared", "arm"]
     means = lines.groupby([*by, "metric"], sort=False)["value"].mean().unstack("metric")
     runs = lines.groupby(by, sort=False)["run"].nunique()
@@ -143,6 +144,14 @@ def ablation(rows: pd.DataFrame, printed: pd.DataFrame, table: str) -> pd.DataFr
     return wide.sort_index(
         key=lambda i: i.map(order) if i.name == "arm" else i, sort_remaining=False
     )
+
+
+def _of_every_arm(lines: pd.DataFrame) -> pd.DataFrame:
+    """The categories and seeds that every arm of a dataset has; none where there is one arm."""
+    place = ["profile", "dataset"]
+    many = lines.groupby([*place, "category", "seed"])["arm"].transform("nunique")
+    most = lines.groupby(place)["arm"].transform("nunique")
+    return lines[(many == most) & (most > 1)]
 
 
 def shown(wide: pd.DataFrame, caption: str = "") -> object:
@@ -165,7 +174,7 @@ def shown(wide: pd.DataFrame, caption: str = "") -> object:
 
 def spread(rows: pd.DataFrame, table: str) -> pd.DataFrame:
     """Mean and standard deviation over seeds, for the categories that have several seeds."""
-    lines = in_arms(rows[rows["metric"].isin(MEASURES)], ARMS[table])
+    lines = _of_every_arm(in_arms(rows[rows["metric"].isin(MEASURES)], ARMS[table]))
     place = ["profile", "dataset", "category", "arm", "metric"]
     many = lines[lines.groupby(place)["seed"].transform("nunique") > 1]
     by_seed = many.groupby(["profile", "dataset", "arm", "metric", "seed"], sort=False)["value"]

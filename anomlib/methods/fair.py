@@ -10,20 +10,18 @@ Symbols:
     I'   damaged     (n, 3, h, w)  with synthetic defects
     I'_h highpass    (n, c, h, w)  what the network sees; c is 1, 2 (Sobel xy) or 3 (DeAE)
     I^r  restored    (n, 3, h, w)  the network's output, not bounded
-    D_0  cutoff                    in cycles per 256 pixels at every size: a small image is a crop
+    D_0  cutoff                    per 256 pixels at any size: lower on an image that was shrunk
     H    transfer    (h, w/2 + 1)  transfer function on the half plane of a real image's spectrum
 
 Choices where the paper is silent, and departures:
-    1. From the code: grey is filtered, the network's layout, SSIM's window, what is turned or left
-       clean, one kind of defect per sample, constants of GMS, zeros around all windows.
-    2. In the code borders cut most of a large CutPaste off (`clipped`), and BGR is RGB (`bgr`).
+    1. From the code: grey is filtered, the layout, means in Eq. 7, SSIM's window, what is turned
+       or left clean, one kind of defect per sample, constants of GMS, zeros around all windows.
+    2. In the code the border cuts a large CutPaste (`clipped`), and BGR is taken for RGB (`bgr`).
     3. An epoch is m / 8 whole batches, rounded up, drawn with replacement; one image is enough.
-    4. On a GPU the network trains in bfloat16; its loss and its maps are in single precision.
-    5. Without DTD, textures are any of the training images, with DTD's augmenters; the code adds
-       two. Ranges of the augmenters, and Sobel's weights, not divided, are the usual ones.
-    6. Nothing bounds the output, and SSIM likes a negative nearly as well as the image itself: a
-       channel that starts below 0 may stay there, above all in a narrow network. See `offset`.
-    7. "Dis" (Table 11) is one more such network, without DRAEM's concatenated skips.
+    4. On a GPU the network trains in bfloat16; loss in single precision, maps perhaps in TF32.
+    5. Without DTD, textures are the training images. Augmenters are as in `corruptions`.
+    6. Nothing bounds the output, and SSIM likes the negative of a texture, too: a channel that
+       starts below 0 may stay there (`offset`). The released code doubles SSIM's range then.
 """
 
 import math
@@ -45,7 +43,6 @@ from ..ops import check_size, distance, fill_missing, gms, progress, ring_cosine
 FILTERS = ("ideal", "gaussian", "butterworth")
 CHANNELS = dict.fromkeys((*FILTERS, "sobel_x", "sobel_y", "grey"), 1) | {"sobel_xy": 2, "none": 3}
 SOBEL = {3: ((1, 2, 1), (-1, 0, 1)), 5: ((1, 4, 6, 4, 1), (-1, -2, 0, 2, 1))}  # smooth, derive
-SCORES = ("msgms", "co", "msgms+co")
 SIDE, CHUNK = 256, 8  # pixels for which a cutoff is given; images at once
 
 # 3.2 Extract the high-frequency component
@@ -166,7 +163,7 @@ class FAIR(Method):
     kernel: int = 3  # of Sobel, Sec. 5.4
     width: int = 128  # c, Sec. 4.3
     skips: bool = True  # Sec. 5.1, False is DeAE_noskip
-    learned: bool = False  # Table 11, "Dis": a second network scores, instead of `score`
+    learned: bool = False  # Table 11, "Dis": not `score` but one more such U-Net judges
     offset: float | None = None  # where the output starts; None is by chance, as in the code
     textures: str = "dtd"  # Sec. 3.1; "train" is noDTD, Sec. 5.6
     clean: float = 0.5  # code: share of samples without a defect
@@ -189,15 +186,17 @@ class FAIR(Method):
     }
 
     def __post_init__(self) -> None:
-        known = {"extractor": tuple(CHANNELS), "kernel": tuple(SOBEL), "score": SCORES}
+        known = {"extractor": tuple(CHANNELS), "kernel": tuple(SOBEL)}
+        known |= {"score": ("msgms", "co", "msgms+co")}
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is one of {[*values]}, not {getattr(self, name)!r}")
         if not 0 < self.cutoff < SIDE / 2:
             limits = f"0 and Nyquist's {SIDE // 2} cycles per {SIDE} pixels, both excluded"
             raise ValueError(f"cutoff lies between {limits}, and is not {self.cutoff}")
-        if min(self.order, self.width, self.batch, self.epochs) < 1 or self.mean % 2 != 1:
-            raise ValueError("order, width, batch and epochs are at least 1, and mean is odd")
+        wrong = min(self.order, self.width, self.batch, self.epochs) < 1 or self.steps == 0
+        if wrong or self.mean % 2 != 1:
+            raise ValueError("order, width, batch, epochs, steps are at least 1, and mean is odd")
 
     def fit(self, images: Images) -> "FAIR":
         """Trains the network; `losses_` holds the loss of each step.
@@ -232,8 +231,9 @@ class FAIR(Method):
         generator = torch.Generator().manual_seed(self.seed)
         for _ in progress(range(steps), "FAIR"):
             clean, damaged, masks = self.draw(images, textures, generator)
+            seen = self.highpass(damaged)
             with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
-                restored = nets[0](self.highpass(damaged))
+                restored = nets[0](seen)
                 logits = [net(torch.cat([restored, damaged], dim=1)) for net in nets[1:]]
             value = loss(clean, restored.float()) + sum(focal(x.float(), masks) for x in logits)
             adam.zero_grad()
@@ -241,7 +241,7 @@ class FAIR(Method):
             adam.step()
             schedule.step()
             losses.append(value.detach())
-        return torch.stack(losses).tolist()  # only now: a GPU need not wait for each
+        return torch.stack(losses).tolist()
 
     def draw(
         self, images: Images, textures: Textures, generator: torch.Generator

@@ -255,27 +255,19 @@ def pasted_shares(draws: int, side: int, clipped: bool, seed: int = 0) -> Float[
     return torch.cat(found)
 
 
-def piece_shares(draws: int, seed: int = 0) -> Float[Tensor, " n"]:
-    """Area of the piece that the released code cuts out, before the border of its goal cuts it."""
-    generator = torch.Generator().manual_seed(seed)
-    sides = 0.8 + 0.1 * torch.rand((draws, 2), generator=generator)
-    return torch.minimum(sides, 1 - torch.rand((draws, 2), generator=generator)).prod(dim=1)
-
-
 def coverage(draws: int, side: int) -> pd.DataFrame:
     """How much of an image large CutPaste covers.
 
     Returns:
-        Kinds "text" (as the paper describes it), "released" (its code) and "released_piece" (the
-        same before it is pasted); quantities "draws" in each twentieth (x: where it begins),
-        "count", "mean", "median" and "above_half", all but the count as shares.
+        Kinds "text" (as the paper describes it) and "released" (its code); quantities "draws" in
+        each twentieth (x: where it begins), "count", "mean", "median" and "above_half", all but the
+        count as shares.
     """
     if draws < 1:
         raise ValueError(f"coverage takes at least one draw, not {draws}")
     shares = {
         "text": pasted_shares(draws, side, clipped=False),
         "released": pasted_shares(draws, side, clipped=True),
-        "released_piece": piece_shares(draws),
     }
     lines = []
     for name, x in shares.items():

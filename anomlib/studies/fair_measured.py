@@ -28,19 +28,19 @@ def parameters(width: int) -> int:
 def speed(
     widths: list[int], size: int, batches: list[int], device: str, least: float = 1.0
 ) -> pd.DataFrame:
-    """Images per second at several widths: the network alone, and all from image to map.
+    """Images per second at several widths: restoring them, and all from image to map.
 
-    The network has its first, random weights; how fast it is does not depend on them.
+    The network has trained for one step; how fast it is does not depend on its weights.
 
     Args:
         size: height and width of the images.
-        batches: how many images at once.
+        batches: how many images at once, at most 8, into which FAIR splits more.
         device: "cpu", on as many threads as torch has, or "cuda".
         least: seconds to measure each of them for.
 
     Returns:
-        Columns method, width, size, device, threads, batch, part ("network" or "whole"),
-        images_per_second, params.
+        Columns method, width, size, device, threads, batch, part ("network": filter and network;
+        "whole": with the scores), images_per_second, params.
     """
     lines = []
     for width in widths:
@@ -61,15 +61,20 @@ def speed(
     return pd.DataFrame(lines, columns=[*columns, "images_per_second", "params"])
 
 
-def _seconds(call: Callable[[], object], least: float) -> float:
-    """Median seconds of a call, once warmed up, repeated for so long and three times at least."""
+def _seconds(call: Callable[[], object], least: float, times: int = 1) -> float:
+    """Median seconds of a call, once warmed up, repeated for so long and three times at least.
+
+    Args:
+        times: calls between two looks at the clock, for which a GPU is waited for.
+    """
     took: list[float] = []
     while len(took) < 4 or sum(took[1:]) < least:
         begin = time.perf_counter()
-        call()
+        for _ in range(times):
+            call()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        took.append(time.perf_counter() - begin)
+        took.append((time.perf_counter() - begin) / times)
     return statistics.median(took[1:])
 
 
@@ -96,9 +101,10 @@ def training_cost(width: int, size: int, device: str, least: float = 1.0) -> pd.
     """Seconds of one training step, of the batch it is made on, and of the step's plainer forms.
 
     Returns:
-        Columns width, size, device, what, seconds. "step" is as in `fit`; "batch" makes its
-        images; "step, rows of channels" has torch's default layout; "step, loss read" waits for
-        the loss after every step; "step, single precision" has no autocast (on a GPU).
+        Columns width, size, device, what, seconds. "step" is that of `fit` without its batch;
+        "batch" makes that; "step, rows of channels" has torch's default layout; "step, loss read"
+        waits for the loss after every step; "step, single precision" has no autocast, which only
+        a GPU has. There steps are timed five at a time.
     """
     method = FAIR(width=width, textures="train")
     images = torch.rand(16, 3, size, size, device=device)
@@ -112,7 +118,11 @@ def training_cost(width: int, size: int, device: str, least: float = 1.0) -> pd.
         "step, loss read": _step(UNet(1, width), seen, clean, read=True),
         "step, single precision": _step(UNet(1, width), seen, clean, half=False),
     }
-    lines = [(width, size, device, what, _seconds(call, least)) for what, call in forms.items()]
+    times = {what: 5 if images.is_cuda and what != "batch" else 1 for what in forms}
+    lines = [
+        (width, size, device, what, _seconds(call, least, times[what]))
+        for what, call in forms.items()
+    ]
     return pd.DataFrame(lines, columns=["width", "size", "device", "what", "seconds"])
 
 
