@@ -260,8 +260,8 @@ def coverage(draws: int, side: int) -> pd.DataFrame:
 
     Returns:
         Kinds "text" (as the paper describes it) and "released" (its code); quantities "draws" in
-        each twentieth (x: where it begins), "count", "mean", "median" and "above_half", all but the
-        count as shares.
+        each twentieth (x: where it begins), "count", "mean", "median" and "above_half", all but
+        the count as shares.
     """
     if draws < 1:
         raise ValueError(f"coverage takes at least one draw, not {draws}")
