@@ -110,7 +110,7 @@ def in_arms(rows: pd.DataFrame, arms: dict[str, Arm]) -> pd.DataFrame:
 def ablation(rows: pd.DataFrame, printed: pd.DataFrame, table: str) -> pd.DataFrame:
     """A table of the paper with our means beside its numbers, in its units.
 
-    A mean is over the categories, and the seeds of each, that every arm of a dataset has.
+    A mean is over seeds and then over categories, of those that every arm of a dataset has.
 
     Args:
         rows: of any runs of FAIR.
@@ -128,7 +128,8 @@ def ablation(rows: pd.DataFrame, printed: pd.DataFrame, table: str) -> pd.DataFr
     place = ["profile", "dataset"]
     lines = _of_every_arm(lines)
     by = [*place, "shared", "arm"]
-    means = lines.groupby([*by, "metric"], sort=False)["value"].mean().unstack("metric")
+    over_seeds = lines.groupby([*by, "category", "metric"], sort=False)["value"].mean()
+    means = over_seeds.groupby([*by, "metric"], sort=False).mean().unstack("metric")
     runs = lines.groupby(by, sort=False)["run"].nunique()
     cells = printed[(printed["item"] == table) & (printed["category"] == "mean")]
     cells = cells[(cells["dataset"] == "mvtec")]
