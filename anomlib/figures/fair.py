@@ -53,7 +53,7 @@ def responses(lines: pd.DataFrame, name: str = "fair-filters", first: float = 30
     cutoffs = sorted(part["cutoff"].unique().tolist())
     if first not in cutoffs:
         raise ValueError(f"the cutoffs are {', '.join(map(str, cutoffs))}, not {first}")
-    titles = ["transfer function", "impulse response, cut off below its peak"]
+    titles = ["transfer function", "impulse response"]
     figure = make_subplots(rows=1, cols=2, subplot_titles=titles, horizontal_spacing=0.12)
     for column, quantity in enumerate(("transfer", "impulse"), 1):
         for kind in FILTERS:
