@@ -1,6 +1,7 @@
 """Theorem 1 of FAE: slopes, exact cases, and every formula on a case worked by hand."""
 
 import math
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -144,7 +145,7 @@ def test_the_remainder_is_what_the_fourth_derivatives_say(table):
 def test_exact_cases(table):
     kinds = [("linear", "shared"), ("ReLU, inside a region", "shared"), ("tanh", "target")]
     for kind, noise in kinds:
-        part = table.query("network == @kind and noise == @noise")
+        part = table[(table["network"] == kind) & (table["noise"] == noise)]
         for name in ("full", "without curvature"):  # Eq. 7
             left = part[part["expansion"] == name]
             assert len(left) == 5 and left["remainder"].abs().max() < 1e-10
@@ -195,9 +196,9 @@ def test_kinks():
     assert nearest["ReLU, near a kink"] == pytest.approx(0.05)
     assert nearest["ReLU, inside a region"] > 0.2
     u = torch.zeros(2, 4, dtype=torch.float64)
-    layer = relu[0].weight
+    layer: Any = relu[0]
     close = points["ReLU, near a kink"][0]
-    u[1] = layer[kink_distances(relu, close[None])[0].argmin()]
+    u[1] = layer.weight[kink_distances(relu, close[None])[0].argmin()]
     u[1] /= u[1].norm()  # straight at the kink, one way or the other
     assert crossed(relu, close, 0.049, u) == 0 and crossed(relu, close, 0.051, u) == 0.5
 
@@ -208,8 +209,9 @@ def test_kinks():
 def test_sigmoid_bounds_by_hand():
     """sigmoid(2 a) at the place of the largest |s''|, where the bound is attained."""
     f = network("sigmoid", 1)
-    f[0].weight.fill_(2)
-    f[0].bias.zero_()
+    layer: Any = f[0]
+    layer.weight.fill_(2)
+    layer.bias.zero_()
     z = math.log(2 + math.sqrt(3))
     found = sigmoid_bounds(f, one(z / 2), one(0))
     assert found["curvature"] == pytest.approx(found["residual"] * 4 / (6 * math.sqrt(3)))
@@ -218,7 +220,7 @@ def test_sigmoid_bounds_by_hand():
 
 
 def test_the_curvature_fades_with_the_residual_and_the_text_s_constant_is_no_bound():
-    made = sigmoid_table(5, [1, 3], [1, 0.1], 6)
+    made = sigmoid_table(5, [1.0, 3.0], [1.0, 0.1], 6)
     assert len(made) == 6 * 2 * 2 and (made["curvature"] <= made["bound"]).all()
     wide = made.pivot(index=["seed", "scale"], columns="shrink", values="curvature")
     assert (wide[0.1] / wide[1.0]).tolist() == pytest.approx([0.1] * 12)
@@ -319,6 +321,6 @@ def test_tables_for_display(table):
     shown = [
         draw.slope_table(slopes(table, ["network", "noise", "expansion"])),
         draw.formula_table(formulas(network("tanh", 3), x_hat, x, 0.05, 50)),
-        draw.bound_table(sigmoid_table(3, [1], [1], 2)),
+        draw.bound_table(sigmoid_table(3, [1.0], [1.0], 2)),
     ]
     assert all("</table>" in style.to_html() for style in shown)  # type: ignore[attr-defined]

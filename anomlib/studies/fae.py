@@ -361,10 +361,10 @@ def kink_points(
     distances = kink_distances(relu, x)
     deep = x[distances.amin(dim=1).argmax()]
     nearest = int(kink_distances(relu, deep[None])[0].argmin())
-    normal = relu[0].weight[nearest] / relu[0].weight[nearest].norm()
-    side = relu[0](deep)[nearest].sign()
-    far = kink_distances(relu, deep[None])[0, nearest]
-    close = deep - side * (far - near) * normal
+    layer: Any = relu[0]
+    normal = layer.weight[nearest] / layer.weight[nearest].norm()
+    far = layer(deep)[nearest] / layer.weight[nearest].norm()  # signed: the side of the kink
+    close = deep - (far - near * far.sign()) * normal
     return {"ReLU, inside a region": deep[None], "ReLU, near a kink": close[None]}
 
 
