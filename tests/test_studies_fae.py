@@ -123,8 +123,8 @@ def test_slopes_of_power_laws():
 @pytest.mark.parametrize("noise", ["shared", "input", "independent"])
 @pytest.mark.parametrize("kind", ["tanh", "sigmoid"])
 def test_the_remainder_has_slope_4_and_without_curvature_2(kind, noise):
-    x_hat, x = random_pairs(3, 4)
-    made = curves(network(kind, 4), x_hat, x, SIGMAS, noise, samples=5000)
+    x_hat, x = random_pairs(3, 6)
+    made = curves(network(kind, 6), x_hat, x, SIGMAS, noise, samples=5000)
     found = slopes(made, ["noise", "expansion"]).set_index("expansion")["slope"]
     assert found["full"] == pytest.approx(4, abs=0.1)
     assert found["without curvature"] == pytest.approx(2, abs=0.1)
