@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
+from anomlib import results
 from anomlib.figures import fae as draw
 from anomlib.studies.fae import (
     BOUND,
     NOISES,
     anchored,
+    as_text,
     crossed,
     curves,
     draws,
@@ -118,6 +120,13 @@ def test_slopes_of_power_laws():
     assert found.loc["a", "slope"] == pytest.approx(4) == found.loc["a", "first"]
     assert found.loc["a", "largest"] == pytest.approx(5e-4)
     assert math.isnan(found.loc["b", "slope"]) and found.loc["b", "largest"] == 0
+
+
+def test_small_numbers_survive_a_file(table, tmp_path):
+    results.save_study("fae/x", as_text(table), tmp_path)
+    kept = pd.read_csv(tmp_path / "studies" / "fae" / "x.csv")
+    pd.testing.assert_series_equal(kept["remainder"], table["remainder"], rtol=1e-6, atol=0.0)
+    assert kept["fourth"].isna().equals(table["fourth"].isna())
 
 
 @pytest.mark.parametrize("noise", ["shared", "input", "independent"])

@@ -140,7 +140,7 @@ def formula_table(table: pd.DataFrame) -> object:
         "measured": "measured",
         "se": "standard error",
         "apart": "apart, in standard errors",
-        "curvature": "<r, Lap f>",
+        "curvature": "⟨r, Lap f⟩",
     }
     digits = {name: "{:.3f}" for name in names.values()} | {names["apart"]: "{:+.1f}"}
     return table.rename(columns=names).style.format(digits).hide()
@@ -159,9 +159,9 @@ def bound_table(table: pd.DataFrame) -> object:
     columns = ["curvature", "residual", "bound", "activation_only"]
     worst = ratios.groupby(["scale", "shrink"])[columns].max()
     names = {
-        "curvature": "|<r, Lap f>|",
+        "curvature": "|⟨r, Lap f⟩|",
         "residual": "|r|",
         "bound": "share of the bound",
         "activation_only": "share of max|s''| |r|",
     }
-    return worst.rename(columns=names).style.format("{:.2g}")
+    return worst.rename(columns=names).style.format("{:.2g}").format_index("{:g}")

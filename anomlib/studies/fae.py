@@ -226,6 +226,13 @@ def curves(
     return pd.DataFrame(lines, columns=columns)
 
 
+def as_text(table: pd.DataFrame, digits: int = 8) -> pd.DataFrame:
+    """The same with numbers spelled in significant digits, for a file that keeps six decimals."""
+    reals = table.select_dtypes("float")
+    texts = {c: reals[c].map(f"{{:.{digits}g}}".format, na_action="ignore") for c in reals}
+    return table.assign(**texts)
+
+
 ROUNDING = 1e-12  # of the loss: a remainder below it is taken for zero
 
 
@@ -422,10 +429,10 @@ def sigmoid_table(size: int, scales: list[float], shrinks: list[float], nets: in
 # Sections 3.1 and 3.2: FAE beside DAE and RCAE, and the controls
 
 FORMULAS = {
-    "shared": ("FAE", "|r|² + σ² (|J − I|² + <r, Lap f>)"),
-    "input": ("DAE, Bishop", "|r|² + σ² (|J|² + <r, Lap f>)"),
+    "shared": ("FAE", "|r|² + σ² (|J − I|² + ⟨r, Lap f⟩)"),
+    "input": ("DAE, Bishop", "|r|² + σ² (|J|² + ⟨r, Lap f⟩)"),
     "target": ("noise on the target only", "|r|² + σ² D"),
-    "independent": ("independent noises", "|r|² + σ² (|J|² + D + <r, Lap f>)"),
+    "independent": ("independent noises", "|r|² + σ² (|J|² + D + ⟨r, Lap f⟩)"),
 }
 RCAE = "|r|² + σ² |J|²"  # at the clean image, explicit
 
