@@ -303,22 +303,31 @@ def test_bad_input():
 # ---- the figure
 
 
+def with_slopes(table: pd.DataFrame) -> pd.DataFrame:
+    key = ["network", "noise", "expansion"]
+    return table.merge(slopes(table, key).drop(columns="largest"), on=key)
+
+
 def test_the_figure_has_a_line_per_network_and_expansion(table):
+    table = with_slopes(table)
     text = str(draw.remainders(table).data)
     assert text == str(draw.remainders(table).data)  # the same each time
     for name in (
         "linear: full (zero to rounding)",
-        "tanh: without curvature",
-        "near a kink: full",
+        "tanh: without curvature (slope ",
+        "sigmoid: full (slope ",
     ):
         assert name in text
-    assert "near a kink: full (zero" not in text and "theorem-1" in text
+    assert 'near a kink: full"' in text and "theorem-1" in text
     part = pd.DataFrame({"sigma": [0.1, 0.2], "remainder": [-1e-4, 0.0]})
     assert draw.heights(part, 0) == [1e-4, draw.LEAST]
     assert draw.heights(part, 4)[0] == pytest.approx(1)
 
 
 def test_the_figure_needs_rows(table):
+    with pytest.raises(ValueError, match="lacks slope"):
+        draw.remainders(table)
+    table = with_slopes(table)
     with pytest.raises(ValueError, match="nothing to draw"):
         draw.remainders(table.iloc[:0])
     with pytest.raises(ValueError, match="no network of the figure"):

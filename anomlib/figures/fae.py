@@ -41,14 +41,16 @@ def remainders(table: pd.DataFrame) -> HTML:
     is level. The script of plotly itself is not part of it: `book/_ext/plotly_js.py` loads it.
 
     Args:
-        table: of `studies.fae.theorem1`; of noise on both sides ("shared") only.
+        table: of `studies.fae.theorem1` with the column slope of `studies.fae.slopes`; drawn are
+            the lines of noise on both sides ("shared").
 
     Raises:
         ValueError: there is nothing to draw, or a column is missing.
     """
     import plotly.graph_objects as go  # takes a second, and only this figure needs it
 
-    table = checked(table, ["network", "noise", "expansion", "sigma", "loss", "se"], "remainder")
+    columns = ["network", "noise", "expansion", "sigma", "loss", "se", "slope"]
+    table = checked(table, columns, "remainder")
     table = table[table["noise"] == "shared"]
     lines = [
         (part.sort_values("sigma"), network, expansion)
@@ -61,7 +63,7 @@ def remainders(table: pd.DataFrame) -> HTML:
     figure = go.Figure([_line(*line) for line in lines])
     axes = {"type": "log", "exponentformat": "power", "gridcolor": "#dddddd"}
     figure.update_layout(
-        xaxis=axes | {"title": {"text": "standard deviation of the noise, σ"}},
+        xaxis=axes | {"title": {"text": "standard deviation of the noise, σ"}} | _ticks(table),
         yaxis=axes | {"title": {"text": VIEWS["remainder"][0]}},
         updatemenus=[_buttons([part for part, _, _ in lines])],
         legend={"orientation": "h", "y": -0.2, "yanchor": "top", "font": {"size": 13}},
@@ -74,14 +76,21 @@ def remainders(table: pd.DataFrame) -> HTML:
     return HTML(figure.to_html(config=config, **options))
 
 
+def _ticks(table: pd.DataFrame) -> dict[str, Any]:
+    values = sorted(set(table["sigma"]))
+    return {"tickvals": values, "ticktext": [f"{value:g}" for value in values]}
+
+
 def _line(part: pd.DataFrame, network: str, expansion: str) -> dict[str, Any]:
     place = list(SHOWN).index(network)
     color = VARIANTS[place]
     zero = (part["remainder"].abs() / part["loss"]).max() < ROUNDING
+    slope = part["slope"].iloc[0]
+    what = " (zero to rounding)" if zero else "" if pd.isna(slope) else f" (slope {slope:.2f})"
     hover = "σ = %{x}<br>%{customdata[0]:.3e} ± %{customdata[1]:.1e}<extra>%{fullData.name}"
     return {
         "type": "scatter", "mode": "lines+markers",
-        "name": f"{network}: {expansion}" + (" (zero to rounding)" if zero else ""),
+        "name": f"{network}: {expansion}{what}",
         "x": part["sigma"].tolist(), "y": heights(part, 0),
         "customdata": part[["remainder", "se"]].to_numpy().tolist(),
         "hovertemplate": hover + "</extra>",
