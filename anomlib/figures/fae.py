@@ -34,7 +34,7 @@ LEAST = 1e-17  # where an exact 0 stands on a logarithmic axis
 ROUNDING = 1e-12  # of the loss: a curve below it everywhere is named as zero
 
 
-def remainders(table: pd.DataFrame) -> HTML:
+def remainders(table: pd.DataFrame, name: str = "theorem-1") -> HTML:
     """Theorem 1 on logarithmic axes, a line per network and expansion; a click hides a line.
 
     Two buttons choose between the remainder and the remainder over sigma^4, on which a slope of 4
@@ -43,6 +43,7 @@ def remainders(table: pd.DataFrame) -> HTML:
     Args:
         table: of `studies.fae.theorem1` with the column slope of `studies.fae.slopes`; drawn are
             the lines of noise on both sides ("shared").
+        name: of the figure in its page, where there are several.
 
     Raises:
         ValueError: there is nothing to draw, or a column is missing.
@@ -71,7 +72,7 @@ def remainders(table: pd.DataFrame) -> HTML:
         paper_bgcolor="white", plot_bgcolor="white",
     )  # fmt: skip
     # a name of its own, or the page would differ each time it is made
-    options = {"include_plotlyjs": False, "full_html": False, "div_id": "theorem-1"}
+    options = {"include_plotlyjs": False, "full_html": False, "div_id": name}
     config = {"displayModeBar": False, "responsive": True}
     return HTML(figure.to_html(config=config, **options))
 
