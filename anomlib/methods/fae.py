@@ -262,7 +262,7 @@ class FAE(Method):
 
     def _choose(self, images: Images, textures: Textures | None) -> tuple[str, int, int]:
         """Diff, k and n that order the pixels of occluded images best, where they are not set."""
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(self.seed + 2**30)
         x_hat, masks = occlude(self.draw(images, OCCLUDED, generator), textures, generator)
         inside = masks > 0.5 * masks.amax(dim=(1, 2), keepdim=True)
         y, found = self.restore(x_hat), {}
