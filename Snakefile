@@ -148,7 +148,7 @@ def run_parameters(wildcards):
     names = ("method", "settings", "dataset", "category", "seed")
     parameters = {name: getattr(job[0], name) for name in names}
     if len(job) > 1:
-        parameters["sweep"] = [run.dataset for run in job[1:]]
+        parameters["sweep"] = experiments.steps_of(job)
     return json.dumps(parameters | {"results_dir": wildcards.folder})
 
 

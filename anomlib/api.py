@@ -49,6 +49,8 @@ class Method(ABC):
     # {"mvtec": {...}, "mvtec/grid": {...}}. Nothing else may stand here.
     published: ClassVar[dict[str, dict[str, Any]]] = {}
     released: ClassVar[dict[str, dict[str, Any]]] = {}
+    # Settings that change only what is made of a fit, so that one training serves all their values
+    after_fit: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def fit(self, images: Images) -> "Method":
@@ -65,6 +67,24 @@ class Method(ABC):
     def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
         """Further numbers of a run from its normal test images, such as an error; become rows."""
         return {}
+
+    def image_diagnostics(self, images: Images) -> dict[str, Scores]:
+        """Further numbers of each test image; become columns of its line."""
+        return {}
+
+    def pictures(self, images: Images) -> dict[str, Images]:
+        """What else there is to see of images, such as {"restored": ...}; for galleries."""
+        return {}
+
+    def changed(self, **settings: Any) -> "Method":
+        """The same method with other settings; its fit is kept where all are of `after_fit`.
+
+        Raises TypeError for a setting that the method does not have.
+        """
+        other = replace(self, **_tuples(settings))  # checks them
+        if set(settings) <= set(self.after_fit):
+            vars(other).update({k: v for k, v in vars(self).items() if k.endswith("_")})
+        return other
 
     @classmethod
     def paper(cls, dataset: str, category: str, **departures: Any) -> "Method":

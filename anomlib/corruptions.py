@@ -78,6 +78,15 @@ def reoriented(images: Images, flips: bool, rotations: str, generator: torch.Gen
     return images
 
 
+def turn_some(images: Images, share: float, most: float, generator: torch.Generator) -> Images:
+    """A share of the images, in expectation, turned by up to `most` radians to either side."""
+    some = (torch.rand(len(images), generator=generator) < share).nonzero()[:, 0]
+    angles = uniform(-most, most, (len(some),), generator)
+    turned, some = images.clone(), some.to(images.device)
+    turned[some] = rotate(images[some], angles)
+    return turned
+
+
 # Masks
 
 

@@ -68,7 +68,10 @@ def runs_of(item: dict[str, Any], profile: str) -> list[Run]:
 
 
 def jobs_of(item: dict[str, Any], profile: str) -> list[list[Run]]:
-    """The same runs, in groups that one notebook makes: all of a `sweep`, else one each."""
+    """The same runs, in groups that one notebook makes: all of a `sweep`, else one each.
+
+    A step of a sweep is a variant of the dataset, or settings on top of the entry's.
+    """
     entries = item.get("runs", {}).get(profile, [])
     return [job for entry in entries for job in _expand(entry)]
 
@@ -76,6 +79,13 @@ def jobs_of(item: dict[str, Any], profile: str) -> list[list[Run]]:
 def job_id(job: list[Run]) -> str:
     """The name of a group of runs: the first run's, and how many there are."""
     return job[0].id if len(job) == 1 else f"{job[0].id}-sweep{len(job)}"
+
+
+def steps_of(job: list[Run]) -> list[str | dict[str, Any]]:
+    """What run.ipynb goes through after a group's first run: datasets, or changed settings."""
+    first = job[0]
+    changed = [{k: v for k, v in r.settings.items() if first.settings.get(k) != v} for r in job]
+    return [c or run.dataset for c, run in zip(changed[1:], job[1:], strict=True)]
 
 
 def _expand(entry: dict[str, Any]) -> list[list[Run]]:
@@ -87,7 +97,16 @@ def _expand(entry: dict[str, Any]) -> list[list[Run]]:
     lists = {k: v if isinstance(v, list) else [v] for k, v in entry.items()}
     product = itertools.product(*(lists.get(name, [0]) for name in FREE))
     return [
-        [Run(method=m, settings=settings, dataset=d + v, category=c, seed=seed) for v in variants]
+        [
+            Run(
+                method=m,
+                settings=settings | (v if isinstance(v, dict) else {}),
+                dataset=d + (v if isinstance(v, str) else ""),
+                category=c,
+                seed=seed,
+            )
+            for v in variants
+        ]
         for m, d, c, seed in product
     ]
 

@@ -127,6 +127,35 @@ def identity_gap(
     return total / (len(x) * probes)
 
 
+def distance(height: int, width: int, side: int = 256) -> Float[Tensor, "{height} {width}//2+1"]:
+    """D(u, v) of each place of `rfft2`, in cycles per `side` pixels, 256 as in most papers."""
+    u, v = torch.fft.fftfreq(height, 1 / side), torch.fft.rfftfreq(width, 1 / side)
+    return torch.hypot(u[:, None], v)
+
+
+def ring_cosine(
+    x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], ring: int = 8
+) -> dict[int, Float[Tensor, " n"]]:
+    """Cosine similarity of the complex spectra of x and y, ring by ring (FAIR's Figure 7).
+
+    All channels together, the mean left out. 0 where a ring is empty of x or y.
+
+    Returns:
+        Outer radius of each ring, in cycles per 256 pixels up to 128, to similarities in [-1, 1].
+    """
+    radius = distance(*x.shape[-2:]).to(x.device)
+    twice = torch.ones_like(radius)  # half a spectrum: all columns but these stand for two
+    twice[:, 1 : (x.shape[-1] + 1) // 2] = 2
+    a, b = torch.fft.rfft2(x), torch.fft.rfft2(y)
+    products = torch.stack([(a * b.conj()).real, a.abs().square(), b.abs().square()]).sum(dim=2)
+    found = {}
+    for outer in range(ring, 128 + 1, ring):
+        inside = twice * ((radius > outer - ring) & (radius <= outer))
+        xy, xx, yy = (products * inside).sum(dim=(-2, -1))
+        found[outer] = xy / (xx * yy).sqrt().clamp(min=torch.finfo(xy.dtype).tiny)
+    return found
+
+
 def nearest(
     x: Float[Tensor, "q c"], bank: Float[Tensor, "k c"], block: int = 4096
 ) -> tuple[Float[Tensor, " q"], Int[Tensor, " q"]]:

@@ -4,7 +4,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +14,7 @@ import pandas as pd
 
 from .api import Dataset, Maps, Method
 from .assets import PROJECT
+from .datasets import load as load_data
 from .experiments import KEY, PROFILES, Run, folder_of, runs_of
 from .metrics import (
     IMAGE_METRICS,
@@ -67,7 +68,28 @@ def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
         table["otsu"] = otsu_ratio(maps, data.masks)  # area marked, over that of the defect
         regions = label_regions(data.masks.cpu().numpy())
         table["regions"] = [len(np.unique(r[r > 0])) for r in regions]
-    return table
+    further = method.image_diagnostics(data.test)
+    return table.assign(**{name: values.cpu().numpy() for name, values in further.items()})
+
+
+def steps(
+    method: Method, dataset: str, category: str, sweep: list[str | dict[str, Any]], device: str
+) -> Iterator[tuple[Dataset, Method, bool]]:
+    """What a run goes through: the method on its dataset, then what the sweep changes of either.
+
+    Args:
+        sweep: further datasets, or further settings of the method on the last dataset.
+
+    Yields:
+        Data, method, and whether it needs a fit, which has to be done before the next step.
+    """
+    data = None
+    for step in [dataset, *sweep]:
+        if isinstance(step, str):
+            data = load_data(step, category).to(device)
+            yield data, method, True
+        elif data is not None:
+            yield data, method.changed(**step), not set(step) <= set(method.after_fit)
 
 
 def run_of(method: Method, data: Dataset, trained_on: str = "own") -> Run:
@@ -281,6 +303,20 @@ def load_maps(run: Run, folder: Path | str) -> dict[str, np.ndarray] | None:
         return {str(name): scores.astype(np.float32) for name, scores in maps}
 
 
+def load_pictures(run: Run, folder: Path | str) -> dict[str, dict[str, np.ndarray]]:
+    """Path of the image -> what else a run has stored of it, (h, w, 3) in [0, 1]; may be empty."""
+    path = Path(folder) / "maps" / run.dataset / f"{run.id}.npz"
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as stored:
+        further = {name: stored[name] for name in stored.files if name not in ("paths", "maps")}
+        names = map(str, stored["paths"])
+        return {
+            name: {what: x[i].astype(np.float32) for what, x in further.items()}
+            for i, name in enumerate(names)
+        }
+
+
 def maps_of(runs: list[Run], folder: Path | str) -> dict[str, dict[str, np.ndarray]]:
     """The stored maps of several runs on the same images: path -> method -> map.
 
@@ -304,13 +340,25 @@ def exemplars(images: pd.DataFrame) -> list[int]:
     return list(dict.fromkeys(int(i) for i in chosen))
 
 
-def maps_to_store(data: Dataset, maps: Maps, chosen: list[int]) -> dict[str, np.ndarray]:
-    """Half-precision maps of the chosen images, each scaled to [0, 1]."""
+def maps_to_store(
+    method: Method, data: Dataset, maps: Maps, images: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Half-precision maps of the exemplars, each scaled to [0, 1], and the method's pictures.
+
+    Args:
+        images: the lines of `per_image`.
+    """
+    chosen = exemplars(images)
     picked = maps[chosen].double().cpu().numpy()
     low = picked.min(axis=(1, 2), keepdims=True)
     span = picked.max(axis=(1, 2), keepdims=True) - low
     scaled = (picked - low) / np.where(span > 0, span, 1)
-    return {"paths": np.array([data.paths[i] for i in chosen]), "maps": scaled.astype(np.float16)}
+    further = {
+        name: x.clamp(0, 1).permute(0, 2, 3, 1).half().cpu().numpy()
+        for name, x in method.pictures(data.test[chosen]).items()
+    }
+    paths = np.array([data.paths[i] for i in chosen])
+    return {"paths": paths, "maps": scaled.astype(np.float16)} | further
 
 
 # ---- comparing

@@ -1,5 +1,6 @@
 """FAIR's filters, network, loss and scores against numpy, scikit-image and work by hand."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from anomlib.methods.fair import (
     FILTERS,
     UNet,
     colour,
-    distance,
+    focal,
     grey,
     lab,
     loss,
@@ -27,7 +28,7 @@ from anomlib.methods.fair import (
     sobel,
     transfer,
 )
-from anomlib.ops import gms, ssim
+from anomlib.ops import distance, gms, ring_cosine, ssim
 
 CPU = torch.device("cpu")
 SMALL = FAIR(width=2, textures="train", steps=2)
@@ -234,6 +235,87 @@ def test_a_map_is_the_sum_of_both_scores_in_a_mean_filter(toy):
     assert plain.shape == (2, 32, 32)
 
 
+def test_focal_loss_by_hand():
+    logits = torch.zeros(1, 2, 1, 2)
+    logits[0, 1, 0, 1] = math.log(3)  # probabilities of a defect: 1/2 and 3/4
+    masks = torch.tensor([[[False, True]]])
+    wanted = (0.5**2 * math.log(2) + 0.25**2 * math.log(4 / 3)) / 2
+    assert focal(logits, masks).item() == pytest.approx(wanted)
+
+
+def test_the_discriminative_network_is_trained_along_and_scores(toy):
+    method = FAIR(width=4, textures="train", steps=30, lr=1e-2, score="dis", mean=1).fit(toy.train)
+    maps = method.anomaly_map(toy.test)
+    assert maps.shape == (8, 32, 32) and maps.min() >= 0 and maps.max() <= 1
+    plain = FAIR(width=4, textures="train", steps=30, lr=1e-2, mean=1).fit(toy.train)
+    assert not torch.allclose(plain.restore(toy.test), method.restore(toy.test))
+    for fitted, score in ((method, "msgms"), (plain, "dis")):
+        with pytest.raises(ValueError, match="dis"):
+            fitted.changed(score=score).anomaly_map(toy.test)
+
+
+def test_one_fit_serves_all_scores(toy):
+    method = replace(SMALL).fit(toy.train)
+    other = method.changed(score="co", k=1.0, mean=1)
+    assert (method.score, vars(other)["score"]) == ("msgms+co", "co")
+    wanted = colour(toy.test, method.restore(toy.test))[:, 0]
+    assert torch.allclose(other.anomaly_map(toy.test), wanted)
+    assert not hasattr(method.changed(width=3, score="co"), "nets_")  # that needs another fit
+    with pytest.raises(TypeError, match="depth"):
+        method.changed(depth=3)
+    with pytest.raises(ValueError, match="mean"):
+        method.changed(mean=2)
+
+
+# ---- Figure 7
+
+
+def test_ring_cosine_counts_the_whole_spectrum():
+    x, y = photos(2, 32, 48, seed=1).double(), photos(2, 32, 48, seed=2).double()
+    radius = np.hypot(*np.meshgrid(*(256 * np.fft.fftfreq(n) for n in (32, 48)), indexing="ij"))
+    a, b = np.fft.fft2(x.numpy()), np.fft.fft2(y.numpy())
+    found = ring_cosine(x, y, ring=16)
+    assert [*found] == [16, 32, 48, 64, 80, 96, 112, 128]
+    for outer, values in found.items():
+        ring = (radius > outer - 16) & (radius <= outer)
+        for k in range(2):
+            u, v = a[k][:, ring], b[k][:, ring]
+            wanted = (u * v.conj()).real.sum() / np.sqrt((abs(u) ** 2).sum() * (abs(v) ** 2).sum())
+            assert values[k].item() == pytest.approx(wanted)
+
+
+def test_ring_cosine_of_an_image_with_itself_its_negative_and_a_shade():
+    x = photos(2)
+    same, negative = ring_cosine(x, x), ring_cosine(x, 1 - x)
+    assert all(torch.allclose(v, torch.ones(2)) for v in same.values())
+    assert all(torch.allclose(v, -torch.ones(2)) for v in negative.values())  # no mean is left
+    flat = ring_cosine(x, torch.full_like(x, 0.5))
+    assert all(v.abs().max() < 0.02 for v in flat.values())
+
+
+def test_lines_of_images_have_the_similarity_of_each_ring(toy):
+    method = replace(SMALL).fit(toy.train)
+    lines = results.per_image(method, toy, method.anomaly_map(toy.test))
+    wanted = ring_cosine(toy.test, method.restore(toy.test))
+    for outer, values in wanted.items():
+        assert np.allclose(lines[f"similarity_{outer}"], values.numpy())
+
+
+def test_what_was_restored_is_stored_with_the_maps(toy, tmp_path):
+    method = replace(SMALL).fit(toy.train)
+    maps = method.anomaly_map(toy.test)
+    images, rows = results.per_image(method, toy, maps), results.evaluate(method, toy, maps)
+    run = results.run_of(method, toy)
+    stored = results.maps_to_store(method, toy, maps, images)
+    results.save(results.reserve(run, tmp_path), rows, images, {}, stored)
+    found = results.load_pictures(run, tmp_path)
+    assert set(found) == {toy.paths[i] for i in results.exemplars(images)}
+    for path, pictures in found.items():
+        wanted = method.restore(toy.test)[toy.paths.index(path)].clamp(0, 1).permute(1, 2, 0)
+        assert np.allclose(pictures["restored"], wanted.numpy(), atol=1e-3)
+    assert results.load_pictures(run, tmp_path / "elsewhere") == {}
+
+
 # ---- training
 
 
@@ -263,11 +345,26 @@ def test_samples_are_turned_and_the_images_stay(toy):
     textures = to_textures(toy.train)
     for share, some in ((0.0, 0), (1.0, 8)):
         method = replace(SMALL, turned=share, clean=1.0)
-        clean, damaged = method.draw(toy.train, textures, generator)
-        assert torch.equal(clean, damaged)  # both are turned
+        clean, damaged, masks = method.draw(toy.train, textures, generator)
+        assert torch.equal(clean, damaged) and not masks.any()  # both are turned
         known = [any(torch.equal(x, t) for t in toy.train) for x in clean]
         assert known.count(False) == some
     assert torch.equal(toy.train, before)
+
+
+def test_a_training_that_is_stopped_leaves_the_earlier_fit(toy, monkeypatch):
+    method = replace(SMALL).fit(toy.train)
+    before, calls = method.anomaly_map(toy.test), []
+
+    def stop(*_):
+        calls.append(0)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.optim.lr_scheduler.MultiStepLR, "step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        method.fit(1 - toy.train)
+    assert torch.equal(method.anomaly_map(toy.test), before)
 
 
 def test_one_training_image_is_enough_and_seeds_differ(toy):
@@ -324,7 +421,7 @@ def test_maps_are_of_the_size_of_the_fit(toy):
         {"epochs": 0},
         {"kernel": 7},
         {"mean": 20},
-        {"score": "dis"},
+        {"score": "mse"},
         {"extractor": "wavelet"},
     ],
 )

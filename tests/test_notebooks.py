@@ -93,7 +93,17 @@ def test_a_sweep_is_one_notebook_and_many_runs():
     ]
     assert len(experiments.runs_of(item, "full")) == 4
     assert experiments.job_id(jobs[0]) == f"{jobs[0][0].id}-sweep2"
+    assert experiments.steps_of(jobs[0]) == [jobs[0][1].dataset]
     assert experiments.job_id(jobs[0][:1]) == jobs[0][0].id
+
+
+def test_a_sweep_of_scores_is_one_fit_and_many_runs():
+    entry = {"method": "fair", "settings": {"k": 1.0}, "dataset": "mtd", "category": "split0"}
+    sweep = ["", {"score": "co"}, "+plain"]
+    (job,) = experiments.jobs_of({"runs": {"full": [entry | {"sweep": sweep}]}}, "full")
+    assert [run.settings for run in job] == [{"k": 1.0}, {"k": 1.0, "score": "co"}, {"k": 1.0}]
+    assert [run.dataset for run in job] == ["mtd", "mtd", "mtd+plain"]
+    assert experiments.steps_of(job) == [{"score": "co"}, "mtd+plain"]
 
 
 def test_no_run_is_made_by_two_notebooks():
@@ -113,6 +123,22 @@ def test_closure_of_a_method_is_what_it_imports():
 
 
 # ---- papermill
+
+
+def test_a_run_scores_one_fit_in_several_ways(tmp_path):
+    settings = {"width": 2, "steps": 2, "textures": "train", "score": "msgms"}
+    parameters = {"method": "fair", "settings": settings, "results_dir": str(tmp_path)}
+    parameters |= {
+        "dataset": "textures+size=32",
+        "sweep": [{"score": "co"}, {"width": 3}, {"mean": 5}],
+    }
+    outcome = execute("notebooks/run.ipynb", tmp_path / "run.ipynb", parameters)
+    assert outcome.returncode == 0, outcome.stderr
+    rows = results.load(tmp_path)
+    found = rows[rows["metric"] == "normal_mse"]
+    assert len(found) == 4 and found["value"].nunique() == 2  # two networks
+    assert rows[rows["metric"] == "pixel_auroc"]["value"].nunique() == 4
+    assert sum('score="co"' in s for s in found["settings"]) == 1  # a step changes the first run
 
 
 def test_run(tmp_path):

@@ -143,7 +143,7 @@ def test_maps_are_stored_scaled_and_found_again(tmp_path, run, tables, toy):
     rows, images = tables
     maps = 1e-7 * torch.rand(8, 32, 32, generator=torch.Generator().manual_seed(0))
     chosen = results.exemplars(images)
-    stored = results.maps_to_store(toy, maps, chosen)
+    stored = results.maps_to_store(METHODS["pixelmean"](), toy, maps, images)
     results.save(results.reserve(run, tmp_path), rows, images, {}, stored)
     found = results.maps_of([run], tmp_path)
     assert set(found) == {toy.paths[i] for i in chosen}

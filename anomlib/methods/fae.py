@@ -9,7 +9,6 @@ Symbols:
     x, x^   clean and occluded images     (n, 3, h, w)  `x` and `x_hat`, of D values each
     M       masks                         (n, h, w)     from 0 to 1, how much is covered
     f, J    network, its Jacobian at x^                 only J v is ever computed
-    r       residual of the loss          (n, 3, h, w)
     k, n    side of the mean filter, and how often it is applied
 
 Choices where the paper is silent, and departures:
@@ -46,7 +45,6 @@ ARMS = ("fae", "none", "dae", "target", "independent", "explicit", "rcae")
 DIFFS, KERNELS, TIMES = ("mse", "ssim", "gms"), (3, 5, 9, 15), (0, 1, 2, 3)
 DILATIONS = (1, 2, 4, 8, 16, 32)  # of SDC
 OCCLUDED = 16  # images with synthetic masks by which n, k and Diff are chosen
-CHUNK = 8  # images at once
 
 # 5 Experiments: "a modified U-Net with dilated convolutions in the bottleneck"
 
@@ -61,9 +59,7 @@ def _pair(i: int, o: int) -> nn.Sequential:
     return nn.Sequential(*(_layer(nn.Conv2d(c, o, 3, padding=1), o) for c in (i, o)))
 
 
-class Dilated(nn.ModuleList):
-    """One convolution per dilation, side by side, as in SDC."""
-
+class Dilated(nn.ModuleList):  # one convolution per dilation, side by side
     def __init__(self, inputs: int, width: int):
         super().__init__(nn.Conv2d(inputs, width, 3, padding=d, dilation=d) for d in DILATIONS)
 
@@ -188,6 +184,7 @@ class FAE(Method):
     lr: float = 1e-4
 
     published: ClassVar[dict[str, dict[str, Any]]] = {"mvtec/transistor": {"rotations": "any"}}
+    after_fit: ClassVar[tuple[str, ...]] = ("score",)
 
     def __post_init__(self) -> None:
         known = {"penalty": ARMS, "shape": SHAPES, "opacity": OPACITIES}
@@ -244,7 +241,7 @@ class FAE(Method):
             x_hat, masks = occlude(x, textures, generator, self.shape, self.opacity, self.edge)
             sigma = self.sigma
             if self.sigma_max is not None:
-                share = torch.rand((len(x), 1, 1, 1), generator=noise, device=device)
+                share = torch.rand(len(x), 1, 1, 1, generator=noise, device=device)
                 sigma = self.sigma_max * share
             with torch.autocast(device.type, torch.bfloat16, enabled=images.is_cuda):
                 r, moved = residual(net, x, x_hat, sigma, self.penalty, noise)
@@ -277,7 +274,7 @@ class FAE(Method):
     def restore(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """f; raises ValueError for images of another size than those of `fit`."""
         check_size(images, self.size_)
-        return torch.cat([self.net_(part) for part in fill_missing(images).split(CHUNK)])
+        return torch.cat([self.net_(part) for part in fill_missing(images).split(8)])
 
     def anomaly_map(self, images: Images) -> Maps:
         """Eq. 2."""
@@ -287,6 +284,9 @@ class FAE(Method):
 
     def image_score(self, maps: Maps) -> Scores:
         return maps.sum(dim=(1, 2)) if self.score == "sum" else maps.amax(dim=(1, 2))
+
+    def pictures(self, images: Images) -> dict[str, Images]:
+        return {"restored": self.restore(images)}
 
     def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
         """On normal images: squared error, |J - I|_F^2 / D and |f(f(x)) - f(x)| (Sec. 3.1)."""

@@ -14,17 +14,17 @@ Symbols:
     H    transfer    (h, w/2 + 1)  transfer function on the half plane of a real image's spectrum
 
 Choices where the paper is silent, and departures:
-    1. From the code: the grey image is filtered, the network's layout, SSIM's window (11, sigma
-       1.5), 30 % of the samples turned by up to 90 degrees, half of them left clean and the other
-       half with either kind of defect, constants of GMS, zeros around all windows.
+    1. From the code: grey is filtered, the network's layout, SSIM's window, what is turned or left
+       clean, one kind of defect per sample, constants of GMS, zeros around all windows.
     2. The paper's CutPaste covers more than half of an image; in the code borders cut most of it
        off (`clipped`), and colours are computed from BGR as if it were RGB (`bgr`).
     3. An epoch is m / 8 whole batches, rounded up, drawn with replacement as in the code, whose
        last batch is smaller. One training image is enough, and no batch is too small to normalise.
     4. On a GPU the network is trained in bfloat16; its loss and its maps are in single precision.
-    5. Without DTD, textures are any of the training images, with the augmenters of DTD; the code
-       adds two. Ranges of the augmenters, and Sobel's weights, not divided, are the usual ones.
-    6. D_0 is a frequency per pixel: a smaller image is a crop. Table 11's network is missing.
+    5. Without DTD, textures are any of the training images, with DTD's augmenters; the code adds
+       two. Ranges of the augmenters, and Sobel's weights, not divided, are the usual ones.
+    6. D_0 is a frequency per pixel: a smaller image is a crop. "Dis" (Table 11) is one more such
+       network that sees image and restoration, without DRAEM's concatenated skips, trained along.
 """
 
 import math
@@ -34,29 +34,23 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from skimage.color import rgb2lab
 from torch import Tensor, nn
 
-from ..api import Images, Maps, Method
+from ..api import Images, Maps, Masks, Method, Scores
 from ..assets import textures as textures_at
-from ..corruptions import Textures, restore_task, rotate, to_textures, uniform
-from ..ops import check_size, fill_missing, gms, progress, seeded, ssim
+from ..corruptions import Textures, restore_task, to_textures, turn_some
+from ..ops import check_size, distance, fill_missing, gms, progress, ring_cosine, seeded, ssim
 
 FILTERS = ("ideal", "gaussian", "butterworth")
 CHANNELS = dict.fromkeys((*FILTERS, "sobel_x", "sobel_y", "grey"), 1) | {"sobel_xy": 2, "none": 3}
 SOBEL = {3: ((1, 2, 1), (-1, 0, 1)), 5: ((1, 4, 6, 4, 1), (-1, -2, 0, 2, 1))}  # smooth, derive
-XYZ = (0.412453, 0.35758, 0.180423), (0.212671, 0.71516, 0.072169), (0.019334, 0.119193, 0.950227)
-WHITE = (0.95047, 1.0, 1.08883)
+SCORES = ("msgms", "co", "msgms+co", "dis")
 SIDE = 256  # pixels for which a cutoff is given
 CHUNK = 8  # images at once
 
 # 3.2 Extract the high-frequency component
-
-
-def distance(height: int, width: int) -> Float[Tensor, "{height} {width}//2+1"]:
-    """D(u, v), in cycles per 256 pixels, in the order of `rfft2`."""
-    u, v = torch.fft.fftfreq(height, 1 / SIDE), torch.fft.rfftfreq(width, 1 / SIDE)
-    return torch.hypot(u[:, None], v)
 
 
 @lru_cache(maxsize=8)
@@ -64,7 +58,7 @@ def transfer(
     kind: str, cutoff: float, order: int, height: int, width: int, device: torch.device
 ) -> Float[Tensor, "{height} {width}//2+1"]:
     """Eqs. 2 to 4; the mean of an image, D = 0, is always taken away."""
-    d = distance(height, width)
+    d = distance(height, width, SIDE)
     if kind == "ideal":
         h = (d > cutoff).float()
     elif kind == "gaussian":
@@ -101,24 +95,22 @@ def _conv(inputs: int, outputs: int) -> nn.Sequential:
 class UNet(nn.Module):
     """Five levels, two convolutions each; skips are added, not concatenated (code)."""
 
-    def __init__(self, channels: int, width: int, skips: bool = True):
+    def __init__(self, channels: int, width: int, skips: bool = True, outputs: int = 3):
         super().__init__()
         widths = [width * k for k in (1, 2, 4, 8, 8)]
-        inputs, self.skips = [channels, *widths[:-1]], skips
-        pairs = zip(inputs, widths, strict=True)
+        self.skips, pairs = skips, zip([channels, *widths[:-1]], widths, strict=True)
         self.down = nn.ModuleList(nn.Sequential(_conv(i, o), _conv(o, o)) for i, o in pairs)
-        outputs = [width, *widths[:3]]  # of each level on the way up, the outermost first
-        ups = list(zip(widths[:4], outputs, strict=True))
+        ups = list(zip(widths[:4], [width, *widths[:3]], strict=True))  # the outermost first
         self.up = nn.ModuleList(_conv(i, i) for i, _ in ups)
         self.merge = nn.ModuleList(nn.Sequential(_conv(i, i), _conv(i, o)) for i, o in ups)
-        self.out = nn.Conv2d(width, 3, 3, padding=1)
+        self.out = nn.Conv2d(width, outputs, 3, padding=1)
         for name, weight in self.named_parameters():
             if weight.dim() == 4:
                 nn.init.normal_(weight, 0.0, 0.02)
             elif ".1.weight" in name:  # of a batch normalisation
                 nn.init.normal_(weight, 1.0, 0.02)
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 3 h w"]:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n _o h w"]:
         found: list[Tensor] = []
         for level in self.down:
             x = level(F.max_pool2d(x, 2) if found else x)
@@ -138,6 +130,12 @@ def loss(images: Images, restored: Float[Tensor, "n 3 h w"]) -> Float[Tensor, ""
     return F.mse_loss(restored, images) + 1 - ssim(restored, images).mean()
 
 
+def focal(logits: Float[Tensor, "n 2 h w"], masks: Masks) -> Float[Tensor, ""]:
+    """DRAEM's loss of the discriminative network, gamma = 2."""
+    true = logits.log_softmax(dim=1).gather(1, masks[:, None].long())
+    return -((1 - true.exp()).square() * true).mean()
+
+
 # 3.4 Anomaly evaluation function
 
 
@@ -153,14 +151,8 @@ def msgms(
 
 
 def lab(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """CIELAB of sRGB under D65; values outside [0, 1] go on, so that they stay finite."""
-    curved = ((images.clamp(min=0) + 0.055) / 1.055) ** 2.4
-    linear = torch.where(images > 0.04045, curved, images / 12.92)
-    xyz = torch.einsum("ij,njhw->nihw", linear.new_tensor(XYZ), linear)
-    xyz = xyz / linear.new_tensor(WHITE)[:, None, None]
-    cubic = xyz.clamp(min=1e-8) ** (1 / 3)
-    x, y, z = torch.where(xyz > 0.008856, cubic, 7.787 * xyz + 16 / 116).unbind(dim=1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+    """CIELAB of sRGB under D65; values outside [0, 1], which a network may give, are allowed."""
+    return torch.from_numpy(rgb2lab(images.detach().cpu().numpy(), channel_axis=1)).to(images)
 
 
 def colour(x: Float[Tensor, "n 3 h w"], y: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
@@ -185,27 +177,26 @@ class FAIR(Method):
     steps: int | None = None  # batches of the whole training, instead of epochs
     batch: int = 8  # Sec. 4.3
     lr: float = 1e-4  # Sec. 4.3, times 0.2 after 80 % and 90 % of the epochs
-    score: str = "msgms+co"  # Sec. 3.4; or "msgms", "co" (Table 11)
+    score: str = "msgms+co"  # Sec. 3.4; or "msgms", "co", "dis" (Table 11)
     k: float = 3e-4  # Sec. 3.4
     mean: int = 21  # f_mean, Sec. 3.4
     bgr: bool = False
 
+    after_fit: ClassVar[tuple[str, ...]] = ("score", "k", "mean", "bgr")
     published: ClassVar[dict[str, dict[str, Any]]] = {"visa": {"epochs": 400}}  # Sec. 4.3
     released: ClassVar[dict[str, dict[str, Any]]] = {
         name: {"clipped": True, "bgr": True} for name in ("mvtec", "visa")
     }
 
     def __post_init__(self) -> None:
-        known = {"extractor": tuple(CHANNELS), "kernel": tuple(SOBEL)}
-        for name, values in (known | {"score": ("msgms", "co", "msgms+co")}).items():
+        known = {"extractor": tuple(CHANNELS), "kernel": tuple(SOBEL), "score": SCORES}
+        for name, values in known.items():
             if getattr(self, name) not in values:
                 wanted = ", ".join(map(str, values))
                 raise ValueError(f"{name} is one of {wanted}, not {getattr(self, name)!r}")
         if not 0 < self.cutoff < SIDE / 2:
-            raise ValueError(
-                f"cutoff lies between 0 and Nyquist's {SIDE // 2} cycles per {SIDE} pixels, "
-                f"both excluded, and is not {self.cutoff}"
-            )
+            limits = f"0 and Nyquist's {SIDE // 2} cycles per {SIDE} pixels, both excluded"
+            raise ValueError(f"cutoff lies between {limits}, and is not {self.cutoff}")
         if min(self.order, self.width, self.batch, self.epochs) < 1 or self.mean % 2 != 1:
             raise ValueError("order, width, batch and epochs are at least 1, and mean is odd")
 
@@ -216,34 +207,34 @@ class FAIR(Method):
             ValueError: height or width is no multiple of 16.
             FileNotFoundError: the textures are nowhere; names the place and the fix.
         """
-        self.size_ = tuple(images.shape[-2:])
-        if any(n % 16 for n in self.size_):
-            raise ValueError(
-                f"images of {self.size_[0]} x {self.size_[1]} pixels: the network halves them "
-                "four times, so load them at a multiple of 16, such as 64, 128 or 256"
-            )
-        own = self.textures == "train"
-        textures = to_textures(images) if own else textures_at(self.textures, *self.size_)
+        height, width = self.size_ = tuple(images.shape[-2:])
+        if height % 16 or width % 16:
+            fix = "halves them four times: load them at a multiple of 16, such as 64, 128 or 256"
+            raise ValueError(f"images of {height} x {width} pixels: the network {fix}")
+        inside = self.textures == "train"
+        textures = to_textures(images) if inside else textures_at(self.textures, height, width)
         with seeded(self.seed):
-            net = UNet(CHANNELS[self.extractor], self.width, self.skips).to(images.device)
-        self.losses_ = self._train(net, fill_missing(images), textures)
-        self.net_ = net.eval()  # of the last step
+            nets = nn.ModuleList([UNet(CHANNELS[self.extractor], self.width, self.skips)])
+            if self.score == "dis":  # sees the image and what was restored, side by side
+                nets.append(UNet(6, self.width, outputs=2))
+        nets.to(images.device).to(memory_format=torch.channels_last)  # the faster layout
+        self.losses_ = self._train(nets, fill_missing(images), textures)
+        self.nets_ = nets.eval()  # of the last step
         return self
 
-    def _train(self, net: UNet, images: Images, textures: Textures) -> list[float]:
-        on_gpu, losses = images.is_cuda, []
-        net.to(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
+    def _train(self, nets: nn.ModuleList, images: Images, textures: Textures) -> list[float]:
+        losses: list[Tensor] = []
         steps = self.steps or self.epochs * -(-len(images) // self.batch)
-        adam = torch.optim.Adam(net.parameters(), self.lr)
+        adam = torch.optim.Adam(nets.parameters(), self.lr, fused=True)
         falls = [int(share * steps) for share in (0.8, 0.9)]
         schedule = torch.optim.lr_scheduler.MultiStepLR(adam, falls, gamma=0.2)
         generator = torch.Generator().manual_seed(self.seed)
         for _ in progress(range(steps), "FAIR"):
-            clean, damaged = self.draw(images, textures, generator)
-            seen = self.highpass(damaged)
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=on_gpu):
-                restored = net(seen)
-            value = loss(clean, restored.float())
+            clean, damaged, masks = self.draw(images, textures, generator)
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+                restored = nets[0](self.highpass(damaged))
+                logits = [net(torch.cat([restored, damaged], dim=1)) for net in nets[1:]]
+            value = loss(clean, restored.float()) + sum(focal(x.float(), masks) for x in logits)
             adam.zero_grad()
             value.backward()
             adam.step()
@@ -253,16 +244,12 @@ class FAIR(Method):
 
     def draw(
         self, images: Images, textures: Textures, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
-        """A batch to restore, clean and damaged."""
-        some = torch.randint(len(images), (self.batch,), generator=generator)
-        clean = images[some.to(images.device)]
-        turned = (torch.rand(self.batch, generator=generator) < self.turned).nonzero()[:, 0]
-        angles = uniform(-math.pi / 2, math.pi / 2, (len(turned),), generator)
-        turned = turned.to(images.device)
-        clean[turned] = rotate(clean[turned], angles)
-        how = (self.clean, self.cutpaste, self.clipped)
-        return clean, restore_task(clean, textures, generator, *how)[0]
+    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"], Bool[Tensor, "b h w"]]:
+        """A batch to restore: clean, damaged, and where."""
+        some = torch.randint(len(images), (self.batch,), generator=generator).to(images.device)
+        clean = turn_some(images[some], self.turned, math.pi / 2, generator)
+        shares = self.clean, self.cutpaste
+        return clean, *restore_task(clean, textures, generator, *shares, self.clipped)
 
     def highpass(self, images: Images) -> Float[Tensor, "n _c h w"]:
         """Eqs. 5 and 6, or one of the other extractors: what the network sees."""
@@ -281,20 +268,33 @@ class FAIR(Method):
         """I^r; raises ValueError for images of another size than those of `fit`."""
         check_size(images, self.size_)
         parts = fill_missing(images).split(CHUNK)
-        return torch.cat([self.net_(self.highpass(part)) for part in parts])
+        return torch.cat([self.nets_[0](self.highpass(part)) for part in parts])
 
+    @torch.no_grad()
     def anomaly_map(self, images: Images) -> Maps:
-        """Eq. 10."""
+        """Eq. 10, or one of the other scores; "dis" raises ValueError after a fit without it."""
+        if (self.score == "dis") != (len(self.nets_) == 2):
+            raise ValueError('score="dis" needs a fit of its own, with its own network')
         x, y = fill_missing(images), self.restore(images)
         found = torch.zeros_like(x[:, :1])
-        if self.score != "co":
+        if "msgms" in self.score:
             found = found + 1 - msgms(x, y)  # Eq. 8
-        if self.score != "msgms":
+        if "co" in self.score:
             found = found + self.k * (colour(x.flip(1), y.flip(1)) if self.bgr else colour(x, y))
+        if self.score == "dis":
+            pairs = torch.cat([y, x], dim=1).split(CHUNK)
+            found = torch.cat([self.nets_[1](pair).softmax(dim=1)[:, 1:] for pair in pairs])
         return F.avg_pool2d(found, self.mean, stride=1, padding=self.mean // 2)[:, 0]
 
     def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
         """Mean squared error on normal images (Tables 7, 8 and 10)."""
-        if not len(images):
-            return {}
-        return {"normal_mse": F.mse_loss(self.restore(images), fill_missing(images)).item()}
+        x = fill_missing(images)
+        return {"normal_mse": F.mse_loss(self.restore(x), x).item()} if len(x) else {}
+
+    def image_diagnostics(self, images: Images) -> dict[str, Scores]:
+        """Figure 7: how alike image and restoration are in each ring of frequencies."""
+        found = ring_cosine(fill_missing(images), self.restore(images))
+        return {f"similarity_{radius}": values for radius, values in found.items()}
+
+    def pictures(self, images: Images) -> dict[str, Images]:
+        return {"restored": self.restore(images)}
