@@ -29,13 +29,13 @@ def to_textures(images: Images) -> UInt8[Tensor, "n 3 h w"]:
 
 
 def moved(
-    x: Float[Tensor, "n c h w"], places: Float[Tensor, "n h w 2"]
+    x: Float[Tensor, "n c h w"], places: Float[Tensor, "n h w 2"], outside: str = "zeros"
 ) -> Float[Tensor, "n c h w"]:
-    """x at other places (row, column), between pixels bilinear; 0 outside."""
+    """x at other places (row, column), between pixels bilinear; outside 0, or a "reflection"."""
     height, width = x.shape[-2:]
     scale = places.new_tensor([width, height])
     grid = (2 * places.flip(-1) + 1) / scale - 1
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def turned(
@@ -48,11 +48,34 @@ def turned(
     return torch.stack([cos * y - sin * x, sin * y + cos * x], dim=-1) + centres[:, None, None]
 
 
-def rotate(x: Float[Tensor, "n c h w"], angles: Float[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
-    """Each image about its middle, clockwise, angles in radians; what comes from outside is 0."""
+def rotate(
+    x: Float[Tensor, "n c h w"], angles: Float[Tensor, " n"], outside: str = "zeros"
+) -> Float[Tensor, "n c h w"]:
+    """Each image about its middle, clockwise, angles in radians; `outside` is that of `moved`."""
     size = tuple(x.shape[-2:])
     middle = x.new_tensor([(n - 1) / 2 for n in size]).expand(len(x), 2)
-    return moved(x, turned(angles.to(x), middle, size))
+    return moved(x, turned(angles.to(x), middle, size), outside)
+
+
+ROTATIONS = ("none", "quarter", "any")
+
+
+def reoriented(images: Images, flips: bool, rotations: str, generator: torch.Generator) -> Images:
+    """Images flipped along each axis with even chances and turned, one of `ROTATIONS`.
+
+    Args:
+        rotations: by "any" angle what is outside is a reflection; "quarter" turns need squares.
+    """
+    n = len(images)
+    for axis in (2, 3) if flips else ():
+        coins = torch.rand((n, 1, 1, 1), generator=generator) < 0.5
+        images = torch.where(coins.to(images.device), images.flip(axis), images)
+    if rotations == "quarter":
+        turns = torch.randint(4, (n,), generator=generator).tolist()
+        return torch.stack([x.rot90(k, (1, 2)) for x, k in zip(images, turns, strict=True)])
+    if rotations == "any":
+        return rotate(images, uniform(-math.pi, math.pi, (n,), generator), "reflection")
+    return images
 
 
 def turn_some(images: Images, share: float, most: float, generator: torch.Generator) -> Images:
@@ -241,3 +264,165 @@ def restore_task(
         some = (bad & ~pasted).nonzero()[:, 0].to(images.device)
         damaged[some], masks[some] = blend_textures(images[some], textures, generator)
     return damaged, masks
+
+
+# Occlusions: shape, texture and opacity, an argument each
+
+SHAPES = ("ellipses", "curves", "both", "whole")
+OPACITIES = ("opaque", "transparent", "mixed")
+
+
+def _used(n: int, least: int, most: int, generator: torch.Generator) -> Bool[Tensor, "n {most}"]:
+    """Which of the `most` pieces of each image are there: `least` of them, or more."""
+    number = torch.randint(least, most + 1, (n, 1), generator=generator)
+    return torch.arange(most) < number
+
+
+def _deepest(
+    depths: Float[Tensor, "p h w"], used: Bool[Tensor, "n m"], device: torch.device
+) -> Float[Tensor, "n h w"]:
+    """Joins the pieces of each image; an image without is infinitely far from any."""
+    whole = torch.full((*used.shape, *depths.shape[-2:]), -torch.inf, device=device)
+    whole[used.to(device)] = depths
+    return whole.amax(dim=1)
+
+
+def ellipses(
+    n: int,
+    size: tuple[int, ...],
+    generator: torch.Generator,
+    device: torch.device,
+    axes: tuple[float, float] = (0.02, 0.25),
+    most: int = 4,
+) -> Float[Tensor, "n h w"]:
+    """How many pixels deep each pixel lies in one to `most` bent ellipses; negative outside.
+
+    Args:
+        axes: lengths of both axes, as shares of the shorter side.
+    """
+    used = _used(n, 1, most, generator)
+    m = int(used.sum())
+    radii = (uniform(*axes, (m, 2), generator) * min(size) / 2).clamp(min=1)
+    centres = torch.rand((m, 2), generator=generator) * torch.tensor(size)
+    angles = uniform(0.0, math.pi, (m,), generator)
+    bends = uniform(-1.0, 1.0, (m, 2, 5, 5), generator)  # of a disc, out to twice its radius
+    bends = bends * uniform(0.0, 0.75, (m, 1, 1, 1), generator)
+    radii, centres, angles, bends = (t.to(device) for t in (radii, centres, angles, bends))
+    places = turned(angles, centres, size) - centres[:, None, None]  # (m, h, w, 2)
+    disc = places / radii[:, None, None]
+    bent = F.grid_sample(bends, disc / 2, padding_mode="border", align_corners=True)
+    far = (disc + bent.movedim(1, -1)).norm(dim=-1)  # 1 on the ellipse
+    return _deepest((1 - far) * radii.amin(dim=1)[:, None, None], used, device)
+
+
+def curves(
+    n: int,
+    size: tuple[int, ...],
+    generator: torch.Generator,
+    device: torch.device,
+    lengths: tuple[float, float] = (0.1, 0.6),
+    widths: tuple[float, float] = (1 / 256, 5 / 256),
+    least: int = 1,
+    most: int = 3,
+) -> Float[Tensor, "n h w"]:
+    """The same for `least` to `most` thin curves, walks whose heading changes at random.
+
+    Args:
+        lengths, widths: shares of the shorter side; no curve is thinner than a pixel.
+    """
+    used = _used(n, least, most, generator)
+    m, side, pieces = int(used.sum()), min(size), 12
+    width = (uniform(*widths, (m, 1, 1), generator) * side).clamp(min=1)
+    step = uniform(*lengths, (m, 1), generator) * side / pieces
+    bend = uniform(0.0, 0.6, (m, 1), generator)
+    heading = uniform(0.0, 2 * math.pi, (m, 1), generator)
+    heading = heading + (bend * torch.randn((m, pieces), generator=generator)).cumsum(dim=1)
+    steps = step[..., None] * torch.stack([heading.sin(), heading.cos()], dim=-1)  # (m, pieces, 2)
+    start = torch.rand((m, 1, 2), generator=generator) * torch.tensor(size)
+    starts = start + steps.cumsum(dim=1) - steps
+    width, step, starts, steps = (t.to(device) for t in (width, step, starts, steps))
+    rows = torch.arange(size[0], device=device)[:, None]
+    columns, far = torch.arange(size[1], device=device), width.new_full((m, *size), torch.inf)
+    for k in range(pieces):
+        y, x = rows - starts[:, k, 0, None, None], columns - starts[:, k, 1, None, None]
+        dy, dx = (t[:, None, None] for t in steps[:, k].unbind(dim=1))
+        along = ((y * dy + x * dx) / step[..., None].square()).clamp(0, 1)
+        far = torch.minimum(far, (y - along * dy).square() + (x - along * dx).square())
+    return _deepest(width / 2 - far.sqrt(), used, device)
+
+
+def occlusion_masks(
+    n: int,
+    size: tuple[int, ...],
+    generator: torch.Generator,
+    device: torch.device,
+    shape: str = "both",
+    opacity: str = "mixed",
+    edge: float = 2.0,
+) -> Float[Tensor, "n h w"]:
+    """How much of each pixel is covered, from 0 to 1; for the arguments see `occlude`."""
+    if shape == "whole":
+        depth = torch.full((n, *size), torch.inf, device=device)
+    elif shape == "curves":
+        depth = curves(n, size, generator, device)
+    else:
+        depth = ellipses(n, size, generator, device)
+        if shape == "both":
+            depth = torch.maximum(depth, curves(n, size, generator, device, least=0))
+    soft = uniform(0.0, edge, (n, 1, 1), generator).clamp(min=1e-3)
+    cover = uniform(0.2, 0.9, (n, 1, 1), generator)
+    full = {"opaque": 1.0, "transparent": 0.0, "mixed": 0.5}[opacity]
+    cover = cover.where(torch.rand((n, 1, 1), generator=generator) >= full, 1.0)
+    return (depth / soft.to(device) + 0.5).clamp(0, 1) * cover.to(device)
+
+
+def patches(
+    textures: Textures, n: int, generator: torch.Generator, device: torch.device
+) -> Float[Tensor, "n 3 h w"]:
+    """Windows of random textures, of half their height and width to all, enlarged to all."""
+    whole = torch.tensor(textures.shape[-2:])
+    chosen = torch.randint(len(textures), (n,), generator=generator)
+    share = uniform(0.5, 1.0, (n, 1), generator)
+    start = torch.rand((n, 2), generator=generator) * (1 - share) * (whole - 1)
+    found = textures[chosen.to(textures.device)].to(device).float() / 255
+    here = turned(torch.zeros(n), torch.zeros(n, 2), tuple(whole.tolist())).to(device)
+    return moved(found, start.to(device)[:, None, None] + share.to(device)[:, None, None] * here)
+
+
+def procedural(
+    n: int, size: tuple[int, ...], generator: torch.Generator, device: torch.device
+) -> Float[Tensor, "n 3 h w"]:
+    """Two random colours each, mixed by Perlin noise of 1 to 16 cells along either axis."""
+    cells = 2 ** torch.randint(5, (n, 2), generator=generator)
+    angles = uniform(0.0, 2 * math.pi, (n, 17, 17), generator)
+    gradients = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    one, other = torch.rand((2, n, 3, 1, 1), generator=generator).to(device)
+    share = (perlin(cells.to(device), gradients.to(device), size) + 0.5).clamp(0, 1)
+    return one + (other - one) * share[:, None]
+
+
+def occlude(
+    images: Images,
+    textures: Textures | None,
+    generator: torch.Generator,
+    shape: str = "both",
+    opacity: str = "mixed",
+    edge: float = 2.0,
+) -> tuple[Images, Float[Tensor, "n h w"]]:
+    """FAE's corruption: M * texture + (1 - M) * image, and the masks M.
+
+    Args:
+        textures: of the images' height and width; None makes procedural ones.
+        shape: one of `SHAPES`: bent ellipses, thin curves, the former with up to three of the
+            latter, or everything.
+        opacity: one of `OPACITIES`: nothing of the image is left inside, 10 to 80 % of it are, or
+            either with even chances.
+        edge: softness of the borders is drawn between 0 and so many pixels.
+    """
+    n, size = len(images), tuple(images.shape[-2:])
+    masks = occlusion_masks(n, size, generator, images.device, shape, opacity, edge)
+    if textures is None:
+        fill = procedural(n, size, generator, images.device)
+    else:
+        fill = patches(textures, n, generator, images.device)
+    return torch.lerp(images, fill.to(images), masks[:, None].to(images)), masks

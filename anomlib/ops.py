@@ -1,7 +1,7 @@
 """Tensor operations that two or more methods share. Nothing here knows what an anomaly is."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.func import jvp
 from tqdm import tqdm
 
 T = TypeVar("T")
@@ -111,6 +112,22 @@ def _prewitt(x: Float[Tensor, "n c H W"]) -> Float[Tensor, "n c H-2 W-2"]:
     across = (x[..., :-2] + x[..., 1:-1] + x[..., 2:]) / 3
     both = down[..., 2:] - down[..., :-2], across[..., 2:, :] - across[..., :-2, :]
     return torch.hypot(*both)  # a norm over two is fifty times as slow
+
+
+def identity_gap(
+    f: Callable[[Tensor], Tensor], x: Float[Tensor, "n c h w"], seed: int = 0, probes: int = 4
+) -> float:
+    """|J - I|_F^2 / D of a map of images, averaged over them; J is its Jacobian at each.
+
+    From one product with J per probe, a draw of random signs (Hutchinson's estimate).
+    """
+    generator, total = torch.Generator().manual_seed(seed), 0.0
+    for part in x.split(8):
+        for _ in range(probes):
+            signs = torch.randint(2, part.shape, generator=generator).to(part) * 2 - 1
+            moved: Tensor = jvp(f, (part,), (signs,))[1]
+            total += (moved - signs).square().mean().item() * len(part)
+    return total / (len(x) * probes)
 
 
 def distance(height: int, width: int, side: int = 256) -> Float[Tensor, "{height} {width}//2+1"]:

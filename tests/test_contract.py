@@ -16,6 +16,10 @@ TINY = {
         **{"width": 4, "skips": False, "textures": "train", "turned": 0.0, "mean": 3},
         **{"steps": 50, "batch": 4, "lr": 2e-2},
     },
+    "fae": {
+        **{"width": 4, "blocks": 1, "textures": "procedural", "times": 0},
+        **{"steps": 60, "batch": 4, "lr": 1e-2},
+    },
     "glcm": {"window": 4, "levels": 16, "stride": 1},
     "spectral_residual": {"width": None, "sigma": 2.0},
     "pg_lsr": {"width": None, "patch": 6, "overlap": 3, "sigma": 1.0},

@@ -5,16 +5,26 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from anomlib import corruptions
 from anomlib.corruptions import (
     AUGMENTERS,
+    OPACITIES,
+    SHAPES,
     augment,
     blend_textures,
+    curves,
+    ellipses,
     large_cutpaste,
     moved,
+    occlude,
+    occlusion_masks,
+    patches,
     perlin,
     perlin_masks,
+    procedural,
+    reoriented,
     restore_task,
     rotate,
     to_textures,
@@ -228,4 +238,171 @@ def test_a_seed_means_the_same_defects_on_a_gpu():
     here, masks = restore_task(photos(), bank(), generator())
     there, others = restore_task(photos().cuda(), bank(), generator())
     assert there.is_cuda and (masks == others.cpu()).float().mean() > 0.99
+    assert (here - there.cpu()).abs().mean() < 0.01
+
+
+# ---- occlusions
+
+
+def masks_of(n: int = 60, size: tuple[int, ...] = (64, 96), seed: int = 0, **axes) -> torch.Tensor:
+    return occlusion_masks(n, size, generator(seed), CPU, **axes)
+
+
+def test_a_straight_round_ellipse_is_a_disc(monkeypatch):
+    """Without bends, and both axes of 20 pixels, the depth is 10 minus the distance."""
+    flat = corruptions.uniform
+
+    def no_bends(low, high, shape, g):
+        return 0 * flat(low, high, shape, g) if len(shape) == 4 else flat(low, high, shape, g)
+
+    monkeypatch.setattr(corruptions, "uniform", no_bends)
+    depth = ellipses(20, (80, 96), generator(), CPU, axes=(0.25, 0.25), most=1)
+    for image in depth:
+        middle = divmod(int(image.argmax()), image.shape[1])
+        rows, columns = np.indices(image.shape)
+        wanted = 10 - np.hypot(rows - middle[0], columns - middle[1])
+        assert image.max() <= 10 and np.abs(image.numpy() - wanted).max() < 1.5
+
+
+def test_ellipses_are_partial_and_of_many_sizes():
+    share = masks_of(200, shape="ellipses", opacity="opaque", edge=0.0).mean(dim=(1, 2))
+    assert share.max() < 0.25 and 0.01 < share.mean() < 0.1
+    assert share.quantile(0.9) > 4 * share.quantile(0.1)
+
+
+def widest(mask: torch.Tensor) -> float:
+    """The diameter of the largest disc inside a mask."""
+    depth = ndimage.distance_transform_edt(np.pad(mask.numpy(), 1))
+    return 2 * np.max(np.asarray(depth))
+
+
+def test_curves_are_thin_and_ellipses_are_not():
+    size = (128, 128)  # where curves are 1 to 2.5 pixels wide
+    thin = curves(60, size, generator(), CPU, most=1) > 0
+    thick = ellipses(60, size, generator(), CPU, most=1) > 0
+    assert max(map(widest, thin)) <= 4
+    assert np.median([widest(m) for m in thick]) > 6
+    for mask in thin:  # as long as they say, or cut off by the border
+        rows, columns = mask.nonzero().T
+        if len(rows):
+            assert math.hypot(np.ptp(rows.numpy()), np.ptp(columns.numpy())) < 0.6 * 128 + 4
+
+
+def test_a_curve_is_the_distance_to_its_walk(monkeypatch):
+    """Straight to the right: a box around a segment, with round ends."""
+    monkeypatch.setattr(
+        corruptions, "uniform", lambda low, high, shape, g: torch.zeros(shape) + low
+    )
+    depth = curves(1, (40, 60), generator(), CPU, (0.5, 0.5), (0.1, 0.1), most=1)[0]
+    g = generator()
+    torch.randint(1, 2, (1, 1), generator=g)
+    torch.randn((1, 12), generator=g)
+    row, column = (torch.rand((1, 1, 2), generator=g) * torch.tensor([40, 60])).flatten().tolist()
+    rows, columns = np.indices((40, 60))
+    along = np.clip(columns - column, 0, 20)
+    wanted = 2 - np.hypot(rows - row, columns - column - along)
+    assert np.abs(depth.numpy() - wanted).max() < 1e-3
+
+
+def test_both_shapes_add_curves_to_ellipses():
+    assert all(
+        masks_of(shape=shape).flatten(1).any(dim=1).float().mean() > 0.9 for shape in SHAPES
+    )
+    more, less = masks_of(200, shape="both"), masks_of(200, shape="ellipses")
+    assert (more > 0).float().mean() > 1.1 * (less > 0).float().mean()
+    assert (masks_of(shape="whole", opacity="opaque") == 1).all()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_opacities(shape):
+    top = {o: masks_of(shape=shape, opacity=o, edge=0.0).amax(dim=(1, 2)) for o in OPACITIES}
+    top = {name: values[values > 0] for name, values in top.items()}
+    assert (top["opaque"] == 1).all()
+    assert top["transparent"].min() >= 0.2 and top["transparent"].max() <= 0.9
+    assert 0.3 < (top["mixed"] == 1).float().mean() < 0.7
+
+
+def test_edges_are_soft_or_not():
+    hard, soft = (masks_of(shape="ellipses", opacity="opaque", edge=e) for e in (0.0, 4.0))
+    between = [((m > 0) & (m < 1)).float().mean() for m in (hard, soft)]
+    assert between[0] < 1e-4 and between[1] > 0.003
+    assert soft.min() == 0 and soft.max() == 1
+    assert torch.equal(soft > 0.5, hard > 0.5)  # as large as before
+
+
+def test_an_occlusion_is_the_mask_times_a_texture_and_the_image_elsewhere():
+    x, white = photos(), torch.full((1, 3, 48, 64), 255, dtype=torch.uint8)
+    before = x.clone()
+    for opacity in OPACITIES:
+        damaged, masks = occlude(x, white, generator(), opacity=opacity)
+        inside = damaged[:, :, 1:-1, 1:-1]  # windows end half a pixel before the border
+        wanted = (x + masks[:, None] * (1 - x))[:, :, 1:-1, 1:-1]
+        assert torch.allclose(inside, wanted, atol=1e-4)
+        assert torch.equal(
+            damaged[:, :, 0, 0][masks[:, 0, 0] == 0], x[:, :, 0, 0][masks[:, 0, 0] == 0]
+        )
+        assert damaged.min() >= 0 and damaged.max() <= 1 + 1e-6
+    assert torch.equal(x, before)
+
+
+def test_patches_are_windows_of_the_textures():
+    rows, columns = torch.arange(48)[:, None].expand(48, 64), torch.arange(64).expand(48, 64)
+    place = torch.stack([rows, columns, torch.full((48, 64), 77)])[None].to(torch.uint8)
+    found = 255 * patches(place, 50, generator(), CPU)
+    assert (found[:, 2] - 77).abs().max() < 1e-2  # no black from outside
+    for axis, n in ((0, 48), (1, 64)):
+        steps = found[:, axis].diff(dim=axis + 1)
+        assert steps.min() > 0.49 and steps.max() < 1.01  # enlarged up to twice
+        assert found[:, axis].min() >= -1e-3 and found[:, axis].max() <= n - 1 + 1e-3
+        assert found[:, axis].amin(dim=(1, 2)).max() > 5  # from many places
+
+
+def test_procedural_textures_differ_in_colour_and_grain():
+    found = procedural(40, (48, 64), generator(), CPU)
+    assert found.min() >= 0 and found.max() <= 1
+    assert found.mean(dim=(2, 3)).std() > 0.1
+    assert found.std(dim=(2, 3)).amax(dim=1).median() > 0.05
+
+
+def test_a_seed_is_an_occlusion_and_the_global_stream_is_not_used():
+    stream = torch.get_rng_state()
+    for textures in (None, bank()):
+        first, second, other = (occlude(photos(), textures, generator(s))[0] for s in (0, 0, 1))
+        assert torch.equal(first, second) and not torch.equal(first, other)
+    assert torch.equal(stream, torch.get_rng_state())
+
+
+def test_reoriented_images_are_flips_and_turns_of_themselves():
+    x = photos(40, 32, 32)
+    assert torch.equal(reoriented(x, False, "none", generator()), x)
+    counts = {}
+    for flips, rotations in ((True, "none"), (False, "quarter"), (True, "quarter")):
+        found = reoriented(x, flips, rotations, generator())
+        ways = [
+            [y.rot90(k, (1, 2)) for y in (image, image.flip(2)) for k in range(4)] for image in x
+        ]
+        which = [
+            [torch.equal(y, way) for way in some].index(True)
+            for y, some in zip(found, ways, strict=True)
+        ]
+        counts[flips, rotations] = set(which)
+    assert counts == {
+        (True, "none"): {0, 2, 4, 6},
+        (False, "quarter"): {0, 1, 2, 3},
+        (True, "quarter"): set(range(8)),
+    }
+
+
+def test_by_any_angle_what_is_outside_is_reflected():
+    found = reoriented(torch.full((20, 3, 32, 48), 0.7), True, "any", generator())
+    assert torch.allclose(found, torch.tensor(0.7), atol=1e-4)
+    x = photos(4)
+    assert not torch.allclose(reoriented(x, False, "any", generator()), x, atol=0.1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_seed_means_the_same_occlusions_on_a_gpu():
+    here, masks = occlude(photos(), bank(), generator())
+    there, others = occlude(photos().cuda(), bank(), generator())
+    assert there.is_cuda and (masks - others.cpu()).abs().mean() < 1e-2
     assert (here - there.cpu()).abs().mean() < 0.01

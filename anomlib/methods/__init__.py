@@ -1,4 +1,5 @@
 from .dsr import DSR
+from .fae import FAE
 from .fair import FAIR
 from .fastflow import FastFlow
 from .glcm import GLCM
@@ -19,6 +20,7 @@ METHODS = {
     "ssdnet": SSDnet,
     "subspace": Subspace,
     "fair": FAIR,
+    "fae": FAE,
     "glcm": GLCM,
     "spectral_residual": SpectralResidual,
     "pg_lsr": PGLSR,
