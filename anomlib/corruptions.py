@@ -71,6 +71,8 @@ def reoriented(images: Images, flips: bool, rotations: str, generator: torch.Gen
         coins = torch.rand((n, 1, 1, 1), generator=generator) < 0.5
         images = torch.where(coins.to(images.device), images.flip(axis), images)
     if rotations == "quarter":
+        if images.shape[2] != images.shape[3]:
+            raise ValueError('rotations="quarter" needs square images')
         turns = torch.randint(4, (n,), generator=generator).tolist()
         return torch.stack([x.rot90(k, (1, 2)) for x, k in zip(images, turns, strict=True)])
     if rotations == "any":
@@ -268,7 +270,7 @@ def restore_task(
 
 # Occlusions: shape, texture and opacity, an argument each
 
-SHAPES = ("ellipses", "curves", "both", "whole")
+SHAPES = ("ellipses", "curves", "both", "whole", "nothing")
 OPACITIES = ("opaque", "transparent", "mixed")
 
 
@@ -357,12 +359,14 @@ def occlusion_masks(
     generator: torch.Generator,
     device: torch.device,
     shape: str = "both",
-    opacity: str = "mixed",
+    opacity: str | float = "mixed",
     edge: float = 2.0,
 ) -> Float[Tensor, "n h w"]:
     """How much of each pixel is covered, from 0 to 1; for the arguments see `occlude`."""
-    if shape == "whole":
-        depth = torch.full((n, *size), torch.inf, device=device)
+    if shape in ("whole", "nothing"):
+        depth = torch.full(
+            (n, *size), math.copysign(torch.inf, shape == "whole" or -1), device=device
+        )
     elif shape == "curves":
         depth = curves(n, size, generator, device)
     else:
@@ -371,8 +375,9 @@ def occlusion_masks(
             depth = torch.maximum(depth, curves(n, size, generator, device, least=0))
     soft = uniform(0.0, edge, (n, 1, 1), generator).clamp(min=1e-3)
     cover = uniform(0.2, 0.9, (n, 1, 1), generator)
-    full = {"opaque": 1.0, "transparent": 0.0, "mixed": 0.5}[opacity]
-    cover = cover.where(torch.rand((n, 1, 1), generator=generator) >= full, 1.0)
+    full = {"opaque": 1.0, "transparent": 0.0, "mixed": 0.5}.get(str(opacity), 1.0)
+    most = 1.0 if isinstance(opacity, str) else opacity
+    cover = cover.where(torch.rand((n, 1, 1), generator=generator) >= full, most)
     return (depth / soft.to(device) + 0.5).clamp(0, 1) * cover.to(device)
 
 
@@ -406,7 +411,7 @@ def occlude(
     textures: Textures | None,
     generator: torch.Generator,
     shape: str = "both",
-    opacity: str = "mixed",
+    opacity: str | float = "mixed",
     edge: float = 2.0,
 ) -> tuple[Images, Float[Tensor, "n h w"]]:
     """FAE's corruption: M * texture + (1 - M) * image, and the masks M.
@@ -414,9 +419,9 @@ def occlude(
     Args:
         textures: of the images' height and width; None makes procedural ones.
         shape: one of `SHAPES`: bent ellipses, thin curves, the former with up to three of the
-            latter, or everything.
-        opacity: one of `OPACITIES`: nothing of the image is left inside, 10 to 80 % of it are, or
-            either with even chances.
+            latter, everything, or nothing.
+        opacity: how much is covered, or one of `OPACITIES`: all, 20 to 90 %, or either with even
+            chances.
         edge: softness of the borders is drawn between 0 and so many pixels.
     """
     n, size = len(images), tuple(images.shape[-2:])

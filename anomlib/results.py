@@ -83,13 +83,22 @@ def steps(
     Yields:
         Data, method, and whether it needs a fit, which has to be done before the next step.
     """
-    data = None
-    for step in [dataset, *sweep]:
+    data, last = load_data(dataset, category).to(device), method
+    yield data, method, True
+    for step in sweep:
         if isinstance(step, str):
-            data = load_data(step, category).to(device)
-            yield data, method, True
-        elif data is not None:
-            yield data, method.changed(**step), not set(step) <= set(method.after_fit)
+            train, data = data.train, load_data(step, category).to(device)
+            last = method
+            yield data, method, not train.equal(data.train)  # noise comes on test images only
+            continue
+        other = method.changed(**step)
+        scoring = {name: getattr(other, name) for name in method.after_fit}
+        fits = [fit.changed(**scoring) for fit in (last, method)]
+        if other in fits:  # but for what is made of a fit, it is one of those
+            yield data, fits[fits.index(other)], False
+        else:
+            last = other
+            yield data, other, True
 
 
 def run_of(method: Method, data: Dataset, trained_on: str = "own") -> Run:

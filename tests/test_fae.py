@@ -21,7 +21,6 @@ from anomlib.methods.fae import (
     UNet,
     difference,
     loss,
-    ordered,
     residual,
     smoothed,
 )
@@ -211,12 +210,6 @@ def test_differences():
         assert difference(x, x, kind).abs().max() < 1e-5
 
 
-def test_ordered_is_the_pixel_auroc():
-    maps = (4 * photos()[:, 0]).round()  # with ties
-    masks = photos(seed=1)[:, 0] > 0.7
-    assert ordered(maps, masks) == pytest.approx(metrics.pixel_auroc(maps, masks))
-
-
 def test_a_map_is_the_smoothed_difference_and_a_score_its_sum_or_maximum(toy):
     method = replace(SMALL, diff="ssim", mean=5, times=2).fit(toy.train)
     x = toy.test[:2]
@@ -237,7 +230,7 @@ def test_a_map_is_the_smoothed_difference_and_a_score_its_sum_or_maximum(toy):
 def test_some_training_images_are_held_out_and_no_test_image_is_seen(
     share, count, toy, monkeypatch
 ):
-    seen: dict[str, list[torch.Tensor]] = {"_train": [], "_choose": []}
+    seen: dict[str, list[torch.Tensor]] = {"_train": [], "_grade": []}
     for name, kept in seen.items():
         real = getattr(FAE, name)
 
@@ -247,47 +240,52 @@ def test_some_training_images_are_held_out_and_no_test_image_is_seen(
 
         monkeypatch.setattr(FAE, name, spy)
     replace(SMALL, held_out=share).fit(toy.train)
-    trained, held = seen["_train"][0], seen["_choose"][0]
+    trained, held = seen["_train"][0], seen["_grade"][0]
     assert len(held) == count and len(trained) == 8 - count
     both = torch.cat([trained, held])
     assert torch.equal(both.flatten(1).sum(1).sort()[0], toy.train.flatten(1).sum(1).sort()[0])
 
 
-def test_the_choice_is_the_best_of_all_on_occluded_images(toy, monkeypatch):
-    calls: list[tuple[str, int, int, float]] = []
+def test_a_grade_is_the_auroc_of_a_map_on_occluded_images(toy, monkeypatch):
+    occluded: list[tuple[torch.Tensor, torch.Tensor]] = []
+    real = fae.occlude
 
-    def graded(maps, inside):
-        assert inside.any() and not inside.all()
-        calls.append((*current, value := ordered(maps, inside)))  # pyright: ignore
-        return value
+    def spy(*args):
+        occluded.append(real(*args))
+        return occluded[-1]
 
-    current: list = []
-    real_difference, real_smoothed = fae.difference, fae.smoothed
+    monkeypatch.setattr(fae, "occlude", spy)
+    method = replace(SMALL).fit(toy.train)
+    x_hat, masks = occluded[-1]  # the last ones are those of the grades
+    assert len(x_hat) == fae.OCCLUDED
+    inside = masks > 0.5 * masks.amax(dim=(1, 2), keepdim=True)
+    assert len(method.graded_) == len(DIFFS) * len(fae.KERNELS) * len(fae.TIMES)
+    for c in (("mse", 3, 0), ("ssim", 5, 2), ("gms", 15, 1)):
+        maps = method.changed(diff=c[0], mean=c[1], times=c[2]).anomaly_map(x_hat)
+        assert metrics.pixel_auroc(maps, inside) == pytest.approx(method.graded_[c], abs=1e-6)
 
-    def differ(x, y, kind):
-        current[:] = [kind]
-        return real_difference(x, y, kind)
 
-    def smooth(maps, k, n):
-        current[1:] = [k, n]
-        return real_smoothed(maps, k, n)
-
-    monkeypatch.setattr(fae, "difference", differ)
-    monkeypatch.setattr(fae, "smoothed", smooth)
-    monkeypatch.setattr(fae, "ordered", graded)
-    method = replace(SMALL, diff=None, times=None).fit(toy.train)
-    assert {c[0] for c in calls} == set(DIFFS) and {c[2] for c in calls} == set(fae.TIMES)
-    assert max(c[3] for c in calls) == next(c[3] for c in calls if c[:3] == method.choice_)
-    calls.clear()
-    assert replace(SMALL, diff="gms", mean=7, times=2).fit(toy.train).choice_ == ("gms", 7, 2)
-    assert len(calls) == 1
+def test_the_choice_is_the_best_grade_beside_what_is_set(toy):
+    method = replace(SMALL, diff=None, times=None)
+    method.graded_ = {
+        ("mse", 3, 0): 0.5,
+        ("mse", 5, 1): 0.7,
+        ("ssim", 3, 1): 0.9,
+        ("gms", 3, 0): 0.6,
+    }
+    assert method.choice() == ("ssim", 3, 1)
+    assert method.changed(diff="mse").choice() == ("mse", 5, 1)
+    assert method.changed(times=0).choice() == ("gms", 3, 0)
+    assert method.changed(mean=7).choice() == ("ssim", 7, 1)  # a side that was not graded
+    assert method.changed(diff="mse", mean=3, times=3).choice() == ("mse", 3, 3)
+    assert method.changed(diff="mse", times=0).choice() == ("mse", 3, 0)
 
 
 def test_the_test_images_move_nothing_that_is_learned(toy):
     method = replace(SMALL, diff=None, times=None).fit(toy.train)
-    choice, maps = method.choice_, method.anomaly_map(toy.test)
+    choice, maps = method.choice(), method.anomaly_map(toy.test)
     method.diagnostics(toy.test, maps)
-    assert method.choice_ == choice and torch.equal(method.anomaly_map(toy.test), maps)
+    assert method.choice() == choice and torch.equal(method.anomaly_map(toy.test), maps)
 
 
 def test_one_training_image_is_enough(toy):
@@ -330,6 +328,8 @@ def test_every_arm_trains_on_the_same_occlusions(arm, toy, monkeypatch):
         {"skips": False},
         {"shape": "curves"},
         {"shape": "whole", "opacity": "transparent"},
+        {"shape": "nothing"},
+        {"opacity": 0.5},
         {"opacity": "opaque"},
         {"rotations": "quarter"},
         {"rotations": "any"},
@@ -381,6 +381,18 @@ def test_the_gap_to_the_identity_is_that_of_the_exact_jacobian():
     assert identity_gap(lambda t: t, x[:3]) == 0 and identity_gap(lambda t: 3 * t, x[:3]) == 4
 
 
+def high_energy(x: torch.Tensor) -> float:
+    """Of all frequencies beyond half of Nyquist's, one by one on the whole plane."""
+    spectrum = torch.fft.fft2(x.double()).abs().square().sum(dim=(0, 1))
+    frequencies = [torch.fft.fftfreq(n) for n in x.shape[-2:]]  # in cycles per pixel, to 1 / 2
+    return sum(
+        spectrum[i, j].item()
+        for i, u in enumerate(frequencies[0])
+        for j, v in enumerate(frequencies[1])
+        if math.hypot(u, v) > 0.25
+    )
+
+
 def test_diagnostics_are_rows_of_normal_test_images(toy):
     method = replace(SMALL).fit(toy.train)
     rows = results.evaluate(method, toy, method.anomaly_map(toy.test))
@@ -388,8 +400,11 @@ def test_diagnostics_are_rows_of_normal_test_images(toy):
     good = toy.test[~toy.labels]
     y = method.restore(good)
     assert values["normal_mse"] == pytest.approx(F.mse_loss(y, good).item())
-    wanted = (method.restore(y) - y).flatten(1).norm(dim=1).mean().item()
-    assert values["idempotency"] == pytest.approx(wanted, rel=1e-4)
+    shares = [((method.restore(t[None]) - t).norm() / t.norm()).item() for t in y]
+    assert values["idempotency"] == pytest.approx(np.mean(shares), rel=1e-4)
+    assert values["high_frequencies"] == pytest.approx(
+        high_energy(y) / high_energy(good), rel=1e-3
+    )
     gap = identity_gap(method.net_, good, seed=method.seed)
     assert values["jacobian_identity"] == pytest.approx(gap)
     assert method.diagnostics(toy.test[:0], torch.zeros(0, 32, 32)) == {}
@@ -418,11 +433,15 @@ def test_the_gap_of_a_trained_network_is_that_of_its_exact_jacobian():
         {"shape": "squares"},
         {"opacity": "glass"},
         {"opacity": "opaque", "shape": "whole"},
+        {"opacity": 1.0, "shape": "whole"},
+        {"opacity": 1.5},
+        {"opacity": -0.1},
         {"edge": -1.0},
         {"rotations": "half"},
         {"held_out": 1.1},
         {"diff": "lpips"},
         {"mean": 0},
+        {"mean": 4},
         {"times": -1},
         {"score": "mean"},
         {"epochs": 0},

@@ -22,10 +22,10 @@ Choices where the paper is silent, and departures:
        its statistics are part of J, and running ones are updated. RCAE's J is at x^, too.
     5. n, k and Diff have the largest pixel AUROC on images of the 5 % held out, occluded with
        the defaults. At a border the mean filter averages what is there.
-    6. An epoch is m / 8 batches, rounded up, drawn with replacement; the last step is taken. On a
-       GPU the network is trained in bfloat16; losses and maps are in single precision.
+    6. An epoch is m / 8 batches, rounded up, drawn with replacement. On a GPU: bfloat16.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,14 +33,16 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.func import jvp
 
-from ..api import Images, Maps, Masks, Method, Scores
+from ..api import Images, Maps, Method, Scores
 from ..assets import textures as textures_at
 from ..corruptions import OPACITIES, ROTATIONS, SHAPES, Textures, occlude, reoriented, to_textures
-from ..ops import box_mean, check_size, fill_missing, gms, identity_gap, progress, seeded, ssim
+from ..ops import check_size, distance, fill_missing, gms, identity_gap, progress, seeded, ssim
 
+Grades = dict[tuple[str, int, int], float]  # by Diff, k and n
 ARMS = ("fae", "none", "dae", "target", "independent", "explicit", "rcae")
 DIFFS, KERNELS, TIMES = ("mse", "ssim", "gms"), (3, 5, 9, 15), (0, 1, 2, 3)
 DILATIONS = (1, 2, 4, 8, 16, 32)  # of SDC
@@ -60,8 +62,8 @@ def _pair(i: int, o: int) -> nn.Sequential:
 
 
 class Dilated(nn.ModuleList):  # one convolution per dilation, side by side
-    def __init__(self, inputs: int, width: int):
-        super().__init__(nn.Conv2d(inputs, width, 3, padding=d, dilation=d) for d in DILATIONS)
+    def __init__(self, i: int, o: int):
+        super().__init__(nn.Conv2d(i, o, 3, padding=d, dilation=d) for d in DILATIONS)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
         return torch.cat([conv(x) for conv in self], dim=1)
@@ -97,18 +99,13 @@ class UNet(nn.Module):
 
 
 def residual(
-    net: nn.Module,
-    x: Images,
-    x_hat: Float[Tensor, "n 3 h w"],
-    sigma: Float[Tensor, "n 1 1 1"] | float,
-    arm: str,
-    generator: torch.Generator,
+    net: nn.Module, x: Images, x_hat: Images, sigma: Tensor | float, arm: str, g: torch.Generator
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "..."]]:
     """r = f(x^ + u) - (x + v), Eq. 3 where u = v; and what an explicit penalty squares, else 0.
 
     That is sigma (J - I) w or sigma J w for random signs w, by Hutchinson.
     """
-    like = {"generator": generator, "device": x.device, "dtype": x.dtype}
+    like = {"generator": g, "device": x.device, "dtype": x.dtype}
     noise = sigma * torch.randn(x.shape, **like) if arm != "none" else torch.zeros_like(x)
     if arm in ("explicit", "rcae"):
         w = noise.sign()
@@ -147,15 +144,8 @@ def difference(
 def smoothed(maps: Float[Tensor, "n 1 h w"], k: int, n: int) -> Float[Tensor, "n 1 h w"]:
     """Eq. 2: a k x k mean filter, n times."""
     for _ in range(n):
-        maps = box_mean(maps, k)
+        maps = F.avg_pool2d(maps, k, 1, k // 2, count_include_pad=False)
     return maps
-
-
-def ordered(maps: Maps, masks: Masks) -> float:
-    """Share of pairs of a masked and another pixel that a map puts in order, ties half."""
-    normal, found = maps[~masks].sort().values, maps[masks]
-    places = [torch.searchsorted(normal, found, right=side) for side in (False, True)]
-    return torch.stack(places).double().mean().item() / max(1, len(normal))
 
 
 @dataclass(kw_only=True)
@@ -167,9 +157,9 @@ class FAE(Method):
     width: int = 64
     blocks: int = 4
     skips: bool = True  # Sec. 5, "U-Net"
-    shape: str = "both"  # Sec. 4.1; or "ellipses", "curves", "whole" (Remark 1)
+    shape: str = "both"  # Sec. 4.1; or "ellipses", "curves"; Remark 1: "whole", "nothing"
     textures: str = "dtd"  # Sec. 4.2; or "train", "procedural"
-    opacity: str = "mixed"  # Sec. 4.3; or "opaque", "transparent"
+    opacity: str | float = "mixed"  # Sec. 4.3; or "opaque", "transparent", a share covered
     edge: float = 2.0  # Sec. 4.2, boundary smoothing: at most so many pixels
     flips: bool = True  # Sec. 5
     rotations: str = "none"  # Sec. 5; or "quarter" turns, "any" angle
@@ -184,27 +174,29 @@ class FAE(Method):
     lr: float = 1e-4
 
     published: ClassVar[dict[str, dict[str, Any]]] = {"mvtec/transistor": {"rotations": "any"}}
-    after_fit: ClassVar[tuple[str, ...]] = ("score",)
+    after_fit: ClassVar[tuple[str, ...]] = ("diff", "mean", "times", "score")
 
     def __post_init__(self) -> None:
-        known = {"penalty": ARMS, "shape": SHAPES, "opacity": OPACITIES}
-        known |= {"rotations": ROTATIONS, "diff": (None, *DIFFS), "score": ("sum", "max")}
+        known = {"penalty": ARMS, "shape": SHAPES, "rotations": ROTATIONS, "score": ("sum", "max")}
+        known |= {"diff": (None, *DIFFS)}
+        known |= {"opacity": OPACITIES} if isinstance(self.opacity, str) else {}
         for name, values in known.items():
             if getattr(self, name) not in values:
-                wanted = ", ".join(map(str, values))
-                raise ValueError(f"{name} is one of {wanted}, not {getattr(self, name)!r}")
-        bounds = dict.fromkeys(("sigma", "sigma_max", "weight", "held_out"), (0, 1))
+                raise ValueError(f"{name} is one of {values}, not {getattr(self, name)!r}")
+        bounds = dict.fromkeys(("sigma", "sigma_max", "weight", "held_out", "opacity"), (0, 1))
         bounds |= dict.fromkeys(("edge", "times"), (0, math.inf))
-        bounds |= dict.fromkeys(("width", "blocks", "mean", "epochs", "steps"), (1, math.inf))
-        for name, (least, most) in (bounds | {"batch": (1, math.inf)}).items():
+        counts = ("width", "blocks", "mean", "epochs", "steps", "batch")
+        for name, (least, most) in (bounds | dict.fromkeys(counts, (1, math.inf))).items():
             value = getattr(self, name)
-            if value is not None and not least <= value <= most:
+            if not (value is None or isinstance(value, str) or least <= value <= most):
                 raise ValueError(f"{name} lies between {least} and {most}, and is not {value}")
-        if self.shape == "whole" and self.opacity != "transparent":
-            raise ValueError('opacity has to be "transparent" where the whole image is occluded')
+        if self.mean is not None and self.mean % 2 == 0:
+            raise ValueError(f"mean is odd, not {self.mean}")
+        if self.shape == "whole" and self.opacity in ("opaque", "mixed", 1):
+            raise ValueError("opacity: a mask over the whole image has to let some of it be seen")
 
     def fit(self, images: Images) -> "FAE":
-        """Trains the network; `losses_` holds the loss of each step, `choice_` Diff, k and n.
+        """Trains the network; `losses_` holds the loss of each step, `graded_` grades of maps.
 
         Raises:
             ValueError: height or width is no multiple of 8, or quarter turns change the size.
@@ -213,8 +205,6 @@ class FAE(Method):
         self.size_ = (height, width) = tuple(images.shape[-2:])
         if height % 8 or width % 8:
             raise ValueError(f"images of {height} x {width} pixels: load a multiple of 8")
-        if self.rotations == "quarter" and height != width:
-            raise ValueError('rotations="quarter" needs square images')
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))
         held = min(max(1, round(self.held_out * len(images))), len(images) - 1)
         images = fill_missing(images)[order.to(images.device)]
@@ -226,23 +216,21 @@ class FAE(Method):
             textures = textures_at(self.textures, *self.size_)
         self.losses_ = self._train(net, train, textures)
         self.net_ = net.eval()  # of the last step
-        self.choice_ = self._choose(rest, textures)
+        self.graded_ = self._grade(rest, textures)
         return self
 
     def _train(self, net: UNet, images: Images, textures: Textures | None) -> list[float]:
         device, losses = images.device, []
         net.to(memory_format=torch.channels_last)
-        adam = torch.optim.Adam(net.parameters(), self.lr)
+        adam = torch.optim.Adam(net.parameters(), self.lr, fused=True)
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.Generator(device).manual_seed(self.seed + 2**31)  # apart from occlusions
         steps = self.steps or self.epochs * -(-len(images) // self.batch)
         for _ in progress(range(steps), "FAE"):
             x = self.draw(images, self.batch, generator)
             x_hat, masks = occlude(x, textures, generator, self.shape, self.opacity, self.edge)
-            sigma = self.sigma
-            if self.sigma_max is not None:
-                share = torch.rand(len(x), 1, 1, 1, generator=noise, device=device)
-                sigma = self.sigma_max * share
+            share = torch.rand(len(x), 1, 1, 1, generator=noise, device=device)
+            sigma = self.sigma if self.sigma_max is None else self.sigma_max * share
             with torch.autocast(device.type, torch.bfloat16, enabled=images.is_cuda):
                 r, moved = residual(net, x, x_hat, sigma, self.penalty, noise)
             value = loss(r, masks, self.weight) + moved.square().mean()
@@ -257,18 +245,24 @@ class FAE(Method):
         some = torch.randint(len(images), (b,), generator=generator).to(images.device)
         return reoriented(images[some], self.flips, self.rotations, generator)
 
-    def _choose(self, images: Images, textures: Textures | None) -> tuple[str, int, int]:
-        """Diff, k and n that order the pixels of occluded images best, where they are not set."""
-        generator = torch.Generator().manual_seed(self.seed + 2**30)
-        x_hat, masks = occlude(self.draw(images, OCCLUDED, generator), textures, generator)
+    def _grade(self, images: Images, textures: Textures | None) -> Grades:
+        """The pixel AUROC of each Diff, k and n on occluded images."""
+        g = torch.Generator().manual_seed(self.seed + 2**30)
+        x_hat, masks = occlude(self.draw(images, OCCLUDED, g), textures, g)
         inside = masks > 0.5 * masks.amax(dim=(1, 2), keepdim=True)
-        y, found = self.restore(x_hat), {}
-        for diff in DIFFS if self.diff is None else (self.diff,):
-            maps = difference(x_hat, y, diff)
-            for k in KERNELS if self.mean is None else (self.mean,):
-                for n in TIMES if self.times is None else (self.times,):
-                    found[diff, k, n] = ordered(smoothed(maps, k, n)[:, 0], inside)
-        return max(found, key=lambda setting: found[setting])
+        y, true, graded = self.restore(x_hat), inside.flatten().cpu().numpy(), {}
+        for diff, k, n in itertools.product(DIFFS, KERNELS, TIMES):
+            maps = smoothed(difference(x_hat, y, diff), k, n)
+            graded[diff, k, n] = float(roc_auc_score(true, maps.flatten().cpu().numpy()))
+        return graded
+
+    def choice(self) -> tuple[str, int, int]:
+        """Diff, k and n: as they are set, or else those of the best grade beside what is set."""
+        asked, rank = (self.diff, self.mean, self.times), []
+        for c, auroc in self.graded_.items():
+            rank.append((sum(a in (None, b) for a, b in zip(asked, c, strict=True)), auroc, c))
+        diff, k, n = max(rank)[-1]
+        return self.diff or diff, self.mean or k, n if self.times is None else self.times
 
     @torch.no_grad()
     def restore(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
@@ -278,7 +272,7 @@ class FAE(Method):
 
     def anomaly_map(self, images: Images) -> Maps:
         """Eq. 2."""
-        diff, k, n = self.choice_
+        diff, k, n = self.choice()
         found = difference(fill_missing(images), self.restore(images), diff)
         return smoothed(found, k, n)[:, 0]
 
@@ -289,12 +283,18 @@ class FAE(Method):
         return {"restored": self.restore(images)}
 
     def diagnostics(self, images: Images, maps: Maps) -> dict[str, float]:
-        """On normal images: squared error, |J - I|_F^2 / D and |f(f(x)) - f(x)| (Sec. 3.1)."""
+        """On normal images: what Sec. 3 says of restorations, and |J - I|_F^2 / D."""
         if not len(images):
             return {}
         x, y = fill_missing(images), self.restore(images)
+        high = (
+            distance(*self.size_).to(x.device) > 64
+        )  # half of Nyquist's 128 cycles per 256 pixels
+        fine = [torch.fft.irfft2(torch.fft.rfft2(t) * high, s=self.size_) for t in (y, x)]
+        twice, once = (t.flatten(1).norm(dim=1) for t in (self.restore(y) - y, y))
         return {
             "normal_mse": F.mse_loss(y, x).item(),
             "jacobian_identity": identity_gap(self.net_, x, self.seed),
-            "idempotency": (self.restore(y) - y).flatten(1).norm(dim=1).mean().item(),
+            "idempotency": (twice / once).mean().item(),
+            "high_frequencies": (fine[0].square().sum() / fine[1].square().sum()).item(),
         }

@@ -3,7 +3,7 @@
 References:
     | FAIR: Frequency-aware Image Restoration for Industrial Visual Anomaly Detection
     | (Liu et al., 2023), code liutongkun/FAIR
-    | Textures in Perlin shapes: DRAEM (Zavrtanik et al., 2021). MSGMS: RIAD (same authors, 2021)
+    | Perlin shapes: DRAEM (Zavrtanik et al., 2021). MSGMS: RIAD (2021)
 
 Symbols:
     I    images      (n, 3, h, w)  clean
@@ -17,11 +17,9 @@ Choices where the paper is silent, and departures:
     1. From the code: grey is filtered, the layout, means in Eq. 7, SSIM's window, what is turned
        or left clean, one kind of defect per sample, constants of GMS, zeros around all windows.
     2. In the code the border cuts a large CutPaste (`clipped`), and BGR is taken for RGB (`bgr`).
-    3. An epoch is m / 8 whole batches, rounded up, drawn with replacement; one image is enough.
-    4. On a GPU the network trains in bfloat16; loss in single precision, maps perhaps in TF32.
-    5. Without DTD, textures are the training images. Augmenters are as in `corruptions`.
-    6. Nothing bounds the output, and SSIM likes the negative of a texture, too: a channel that
-       starts below 0 may stay there (`offset`). The released code doubles SSIM's range then.
+    3. An epoch is m / 8 batches, rounded up, drawn with replacement. On a GPU: bfloat16.
+    4. Without DTD, textures are the training images. Augmenters are as in `corruptions`.
+    5. Nothing bounds the output, and SSIM likes negatives of textures: see `offset`.
 """
 
 import math
@@ -31,7 +29,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from skimage.color import rgb2lab
 from torch import Tensor, nn
 
@@ -166,6 +164,7 @@ class FAIR(Method):
     learned: bool = False  # Table 11, "Dis": not `score` but one more such U-Net judges
     offset: float | None = None  # where the output starts; None is by chance, as in the code
     textures: str = "dtd"  # Sec. 3.1; "train" is noDTD, Sec. 5.6
+    noise: float = 0.0  # FAE's: on what is seen and on what is asked for
     clean: float = 0.5  # code: share of samples without a defect
     cutpaste: float = 0.5  # code: share of CutPaste among defects
     clipped: bool = False
@@ -195,8 +194,10 @@ class FAIR(Method):
             limits = f"0 and Nyquist's {SIDE // 2} cycles per {SIDE} pixels, both excluded"
             raise ValueError(f"cutoff lies between {limits}, and is not {self.cutoff}")
         wrong = min(self.order, self.width, self.batch, self.epochs) < 1 or self.steps == 0
-        if wrong or self.mean % 2 != 1:
-            raise ValueError("order, width, batch, epochs, steps are at least 1, and mean is odd")
+        if wrong or self.noise < 0 or self.mean % 2 != 1:
+            raise ValueError(
+                "order, width, batch, epochs, steps >= 1, noise >= 0, and mean is odd"
+            )
 
     def fit(self, images: Images) -> "FAIR":
         """Trains the network; `losses_` holds the loss of each step.
@@ -243,14 +244,13 @@ class FAIR(Method):
             losses.append(value.detach())
         return torch.stack(losses).tolist()
 
-    def draw(
-        self, images: Images, textures: Textures, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"], Bool[Tensor, "b h w"]]:
-        """A batch to restore: clean, damaged, and where."""
-        some = torch.randint(len(images), (self.batch,), generator=generator).to(images.device)
-        clean = turn_some(images[some], self.turned, math.pi / 2, generator)
-        how = self.clean, self.cutpaste, self.clipped
-        return clean, *restore_task(clean, textures, generator, *how)
+    def draw(self, images: Images, textures: Textures, g: torch.Generator) -> tuple[Tensor, ...]:
+        """A batch to restore: clean and damaged (b, 3, h, w), and where (b, h, w)."""
+        some = torch.randint(len(images), (self.batch,), generator=g).to(images.device)
+        clean = turn_some(images[some], self.turned, math.pi / 2, g)
+        damaged, masks = restore_task(clean, textures, g, self.clean, self.cutpaste, self.clipped)
+        added = self.noise * torch.randn(clean.shape, generator=g).to(clean) if self.noise else 0
+        return clean + added, damaged + added, masks
 
     def highpass(self, images: Images) -> Float[Tensor, "n _c h w"]:
         """Eqs. 5 and 6, or one of the other extractors: what the network sees."""
