@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from anomlib import results
+from anomlib.figures import arms
 from anomlib.figures import fair_results as draw
 
 COLUMNS = [
@@ -45,7 +46,7 @@ def arm(words: str) -> str:
 
 
 def test_arms_are_what_settings_add_to_those_that_all_share():
-    found = draw.in_arms(
+    found = arms.in_arms(
         rows(
             (SMALL, "grid", 0, 0.9),
             (arm('extractor="none"'), "grid", 0, 0.5),
@@ -67,7 +68,7 @@ def test_arms_are_what_settings_add_to_those_that_all_share():
 
 def test_an_arm_that_all_runs_share_is_no_arm():
     train = arm('textures="train"')
-    found = draw.in_arms(rows((train, "grid", 0, 0.9)), draw.ARMS["table12"])
+    found = arms.in_arms(rows((train, "grid", 0, 0.9)), draw.ARMS["table12"])
     assert len(found) == 1
     assert draw.ablation(rows((train, "grid", 0, 0.9)), results.published("fair"), "table12").empty
 
@@ -90,16 +91,16 @@ def test_means_are_over_what_every_arm_has_in_printed_units():
     assert wide["aupro, %", "printed"].tolist() == [94.0, 89.8]
     assert wide["normal_mse, 1e-4", "ours"].tolist() == pytest.approx([0.8, 0.4])
     assert wide["", "runs"].tolist() == [3, 3]
-    html = draw.shown(wide).to_html()  # type: ignore[attr-defined]
+    html = arms.shown(wide).to_html()  # type: ignore[attr-defined]
     assert "row0_col2, #T" in html and "row1_col4 {" in html  # best AU-PRO, smallest error
 
 
 def test_every_printed_cell_of_the_ablations_has_an_arm():
     printed = results.published("fair")
-    for table, arms in draw.ARMS.items():
+    for table, listed in draw.ARMS.items():
         cells = printed[(printed["item"] == table) & (printed["dataset"] == "mvtec")]
         keys = set(zip(cells["method"], cells["variant"].fillna(""), strict=True))
-        assert keys <= {(method, variant) for _, method, variant in arms.values()}, table
+        assert keys <= {(method, variant) for _, method, variant in listed.values()}, table
 
 
 def test_the_spread_is_over_seeds_of_the_same_surfaces():
@@ -138,12 +139,12 @@ def test_similarity_is_a_mean_over_images_at_the_middle_of_each_ring():
 def test_pictures_are_shown_where_every_arm_has_them():
     maps = {"FAIR": {"a": np.ones((4, 4)), "b": np.ones((4, 4))}, "DeAE": {"b": np.zeros((4, 4))}}
     pictures = {name: {p: {"restored": np.zeros((4, 4, 3))} for p in "ab"} for name in maps}
-    found = draw.together(maps, pictures)
+    found = arms.together(maps, pictures, draw.PICTURED)
     assert [*found] == ["b"] and [*found["b"]] == ["FAIR", "DeAE"]
-    figure = draw.restorations(np.ones((4, 4, 3)), None, found["b"], "b")
+    figure = arms.restorations(np.ones((4, 4, 3)), None, found["b"], "b")
     error = figure.axes[4].images[0].get_array()  # second row, second column
     assert error is not None and float(np.asarray(error).min()) == 1.0
-    assert draw.together({}, {}) == {}
+    assert arms.together({}, {}, []) == {}
 
 
 def test_speed_and_steps_are_tables_by_width():

@@ -25,7 +25,7 @@ ALLOWED = {
 }
 BUILDS_ON: dict[str, set[str]] = {}  # paper: the paper it extends, such as {"grad": {"crad"}}
 SHARED = {  # what the papers' files of a folder may import from it, and one another
-    "figures": {"common"},
+    "figures": {"common", "arms"},
     "claims": {"outcomes", "printed", "ours"},
 }
 # Outside the limit of lines for what methods share; a method has a limit of its own

@@ -5,20 +5,15 @@ References:
     | (Liu et al., 2023): Tables 5 to 12, Figures 1 to 4, 7 and 8
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
 from jaxtyping import Float
 from torch import Tensor
 
-from ..api import read_departures
+from . import arms
+from .arms import Arm
 from .common import MARKERS, VARIANTS, Columns, Photo, Picture, grid
 
-# An arm is what a line of a table changes, and where that line is printed: method, variant.
-# Everything else an arm's settings hold, such as fewer steps, all arms of a table have in common.
-Arm = tuple[dict[str, Any], str, str]
 TASKS: dict[str, Arm] = {
     "FAIR": ({}, "fair", ""),
     "ColorRe": ({"extractor": "grey"}, "colorre", ""),
@@ -76,111 +71,23 @@ PICTURED = TASKS | {
     "ideal filter": ({"extractor": "ideal"}, "", ""),
     "Gaussian filter": ({"extractor": "gaussian"}, "", ""),
 }
-MEASURES = {"image_auroc": 100, "pixel_auroc": 100, "aupro": 100, "normal_mse": 1e4}
-UNITS = {"image_auroc": "%", "pixel_auroc": "%", "aupro": "%", "normal_mse": "1e-4"}
+MEASURES = {
+    name: arms.MEASURES[name] for name in ("image_auroc", "pixel_auroc", "aupro", "normal_mse")
+}
 
 
 # ---- ablations
 
 
-def in_arms(rows: pd.DataFrame, arms: dict[str, Arm]) -> pd.DataFrame:
-    """Rows of the arms, with columns `arm` and `shared`, the settings that all arms have.
-
-    In each profile and dataset these are the settings to which the most arms can be found; of two
-    arms with the same settings the first one counts.
-    """
-    found = [rows.iloc[:0].assign(arm="", shared="")]
-    for _, part in rows.groupby(["profile", "dataset"], sort=False):
-        known = {words: read_departures(words) for words in part["settings"].unique()}
-        chosen: dict[str, str] = {}
-        changed = {key for arm, _, _ in arms.values() for key in arm}
-        plain = any(not arm for arm, _, _ in arms.values())  # one arm is the base itself
-        bases = [w for w in known.values() if not (plain and changed & set(w))]
-        for base in sorted(bases or known.values(), key=len):
-            names = {w: name for name, arm in reversed(arms.items()) for w in known
-                     if known[w] == base | arm[0]}  # fmt: skip
-            chosen = max(chosen, names, key=len)
-        named = part.assign(arm=part["settings"].map(chosen)).dropna(subset="arm")
-        keys = [set(known[w].items()) for w in chosen]
-        shared = set.intersection(*keys) if keys else set()
-        found.append(named.assign(shared=", ".join(f"{k} = {v}" for k, v in sorted(shared))))
-    return pd.concat(found, ignore_index=True)
-
-
 def ablation(rows: pd.DataFrame, printed: pd.DataFrame, table: str) -> pd.DataFrame:
-    """A table of the paper with our means beside its numbers, in its units.
-
-    A mean is over seeds and then over categories, of those that every arm of a dataset has.
-
-    Args:
-        rows: of any runs of FAIR.
-        printed: rows of `results.published` of FAIR.
-        table: one of ARMS.
-
-    Returns:
-        A line per profile, dataset and arm; columns `metric, unit`, each printed (on MVTec AD) and
-        ours, and of how many runs.
-    """
-    arms = ARMS[table]
-    lines = in_arms(rows[rows["metric"].isin(MEASURES)], arms)
-    if lines.empty:
-        return pd.DataFrame()
-    place = ["profile", "dataset"]
-    lines = _of_every_arm(lines)
-    by = [*place, "shared", "arm"]
-    over_seeds = lines.groupby([*by, "category", "metric"], sort=False)["value"].mean()
-    means = over_seeds.groupby([*by, "metric"], sort=False).mean().unstack("metric")
-    runs = lines.groupby(by, sort=False)["run"].nunique()
-    cells = printed[(printed["item"] == table) & (printed["category"] == "mean")]
-    cells = cells[(cells["dataset"] == "mvtec")]
-    cells = cells.set_index([cells["method"], cells["variant"].fillna(""), cells["metric"]])
-    out: dict[tuple[str, str], Any] = {("", "runs"): runs}
-    for metric in (m for m in MEASURES if m in means):
-        keys = [(*arms[arm][1:], metric) for arm in means.index.get_level_values("arm")]
-        label = f"{metric}, {UNITS[metric]}"
-        out[label, "printed"] = [cells["value"].get(key, np.nan) for key in keys]
-        out[label, "ours"] = MEASURES[metric] * means[metric]
-    wide = pd.DataFrame(out, index=means.index)
-    order = {name: k for k, name in enumerate(arms)}
-    return wide.sort_index(
-        key=lambda i: i.map(order) if i.name == "arm" else i, sort_remaining=False
-    )
-
-
-def _of_every_arm(lines: pd.DataFrame) -> pd.DataFrame:
-    """The categories and seeds that every arm of a dataset has; none where there is one arm."""
-    place = ["profile", "dataset"]
-    many = lines.groupby([*place, "category", "seed"])["arm"].transform("nunique")
-    most = lines.groupby(place)["arm"].transform("nunique")
-    return lines[(many == most) & (most > 1)]
-
-
-def shown(wide: pd.DataFrame, caption: str = "") -> object:
-    """An ablation for display: the best of ours in bold, in each profile and dataset."""
-    if wide.empty:
-        return Markdown("*No two arms of this table have run here: `make full ITEM=fair`.*")
-    style = wide.style.format("{:.1f}", na_rep="").format("{:.0f}", subset=[("", "runs")])
-    errors = [c for c in wide.columns if c[0].startswith("normal_mse")]
-    style = style.format("{:.2f}", subset=errors, na_rep="")
-
-    def bold(column: pd.Series) -> list[str]:
-        groups = column.groupby(level=["profile", "dataset"])
-        worst_first = str(column.name).startswith("('normal_mse")
-        best = groups.transform("min" if worst_first else "max")
-        return ["font-weight: bold" if hit else "" for hit in (column == best)]
-
-    ours = [c for c in wide.columns if c[1] == "ours"]
-    return style.apply(bold, subset=ours).set_caption(caption)
+    """A table of the paper, one of ARMS, with our means beside its numbers."""
+    cells = printed[printed["item"] == table]
+    return arms.ablation(rows, ARMS[table], MEASURES, cells)
 
 
 def spread(rows: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Mean and standard deviation over seeds, for the categories that have several seeds."""
-    lines = _of_every_arm(in_arms(rows[rows["metric"].isin(MEASURES)], ARMS[table]))
-    place = ["profile", "dataset", "category", "arm", "metric"]
-    many = lines[lines.groupby(place)["seed"].transform("nunique") > 1]
-    by_seed = many.groupby(["profile", "dataset", "arm", "metric", "seed"], sort=False)["value"]
-    found = by_seed.mean().groupby(level=[0, 1, 2, 3], sort=False).agg(["mean", "std", "count"])
-    return found.unstack("metric").swaplevel(axis=1).sort_index(axis=1)
+    """Mean and standard deviation over seeds of the arms of a table."""
+    return arms.spread(rows, ARMS[table], [*MEASURES])
 
 
 # ---- Figure 7
@@ -206,13 +113,13 @@ def similarity(lines: pd.DataFrame) -> pd.DataFrame:
 def similarity_curves(means: pd.DataFrame) -> Picture:
     """Figure 7: good images on the left, defective ones on the right, a row per category."""
     names = means["profile"] + ": " + means["dataset"] + " / " + means["category"]
-    rows, arms = list(dict.fromkeys(names)), [a for a in TASKS if a in set(means["arm"])]
+    rows, shown = list(dict.fromkeys(names)), [a for a in TASKS if a in set(means["arm"])]
     figure = Picture(figsize=(8.2, 0.5 + 2.1 * len(rows)), dpi=110)
     axes = figure.subplots(len(rows), 2, sharex=True, sharey="row", squeeze=False)
     for i, row in enumerate(rows):
         for j, kind in enumerate(("good", "defective")):
             part = means[(names == row) & (means["label"] == j)]
-            for k, arm in enumerate(arms):
+            for k, arm in enumerate(shown):
                 line = part[part["arm"] == arm]
                 look = {"color": VARIANTS[k], "marker": MARKERS[k], "markersize": 4}
                 label = arm if i == j == 0 else None
@@ -223,7 +130,7 @@ def similarity_curves(means: pd.DataFrame) -> Picture:
     figure.supxlabel("distance from the origin, cycles per 256 pixels", fontsize=9)
     figure.supylabel("cosine similarity of the spectra", fontsize=9)
     figure.set_layout_engine("constrained")
-    figure.legend(loc="outside upper right", ncols=len(arms), fontsize=8)
+    figure.legend(loc="outside upper right", ncols=len(shown), fontsize=8)
     return figure
 
 
@@ -341,41 +248,3 @@ def training_curve(losses: list[float]) -> Picture:
 
 def _photo(image: Float[Tensor, "3 h w"]) -> np.ndarray:
     return image.permute(1, 2, 0).clamp(0, 1).cpu().numpy()
-
-
-def together(
-    maps: dict[str, dict[str, np.ndarray]], pictures: dict[str, dict[str, dict[str, np.ndarray]]]
-) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Path -> arm -> restoration and map, of the images for which every arm has stored both.
-
-    Args:
-        maps: arm -> path -> map, as `results.load_maps` gives them.
-        pictures: arm -> path -> {"restored": ...}, as `results.load_pictures` gives them.
-    """
-    arms = sorted(maps, key=[*PICTURED].index)
-    both = [set(maps[arm]) & set(pictures[arm]) for arm in arms]
-    paths = sorted(set.intersection(*both)) if both else []
-    return {
-        path: {arm: (pictures[arm][path]["restored"], maps[arm][path]) for arm in arms}
-        for path in paths
-    }
-
-
-def restorations(
-    image: np.ndarray,
-    mask: np.ndarray | None,
-    arms: dict[str, tuple[np.ndarray, np.ndarray]],
-    title: str,
-) -> Photo:
-    """Figures 1 and 8: an image, and what each arm restores of it and finds.
-
-    Args:
-        image: (h, w, 3) in [0, 1].
-        arms: name -> restoration (h, w, 3) and anomaly map (h, w).
-    """
-    truth = np.zeros(image.shape[:2], dtype=bool) if mask is None else mask
-    columns: Columns = {title: [(image, None), (image, mask), (truth, None)]}
-    for name, (restored, scores) in arms.items():
-        error = np.abs(restored - image).mean(axis=-1)
-        columns[name] = [(restored, None), (error, mask), (scores, mask)]
-    return grid(columns, ["restored", "error", "anomaly map"])
