@@ -77,7 +77,7 @@ def test_lengths():
     lines = {p: len(p.read_text().splitlines()) for p in PACKAGE.rglob("*.py")}
     assert max(n for p, n in lines.items() if p.parent.name == "methods") <= 300
     counted = [n for p, n in lines.items() if p.relative_to(PACKAGE).parts[0] not in FREE]
-    assert sum(counted) <= 2600
+    assert sum(counted) <= 2650
 
 
 def test_methods_are_a_literal_of_files():

@@ -15,11 +15,11 @@ from .common import Columns, Photo, grid
 Arm = tuple[dict[str, Any], str, str]
 Measure = tuple[float, str, str]  # factor and unit of a metric in tables, and which end is better
 MEASURES: dict[str, Measure] = {
-    **{m: (100, "%", "high") for m in ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")},
+    **{m: (100.0, "%", "high") for m in ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")},
     "normal_mse": (1e4, "1e-4", "low"),
-    "jacobian_identity": (1, "per value", "low"),
-    "idempotency": (100, "%", "low"),
-    "high_frequencies": (100, "%", "high"),
+    "jacobian_identity": (1.0, "per value", "low"),
+    "idempotency": (100.0, "%", "low"),
+    "high_frequencies": (100.0, "%", "high"),
 }
 
 

@@ -10,8 +10,10 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from . import arms
+from .arms import MEASURES as ALL_MEASURES
 from .arms import Arm
+from .arms import ablation as ablation_of
+from .arms import spread as spread_of
 from .common import MARKERS, VARIANTS, Columns, Photo, Picture, grid
 
 TASKS: dict[str, Arm] = {
@@ -72,7 +74,7 @@ PICTURED = TASKS | {
     "Gaussian filter": ({"extractor": "gaussian"}, "", ""),
 }
 MEASURES = {
-    name: arms.MEASURES[name] for name in ("image_auroc", "pixel_auroc", "aupro", "normal_mse")
+    name: ALL_MEASURES[name] for name in ("image_auroc", "pixel_auroc", "aupro", "normal_mse")
 }
 
 
@@ -82,12 +84,12 @@ MEASURES = {
 def ablation(rows: pd.DataFrame, printed: pd.DataFrame, table: str) -> pd.DataFrame:
     """A table of the paper, one of ARMS, with our means beside its numbers."""
     cells = printed[printed["item"] == table]
-    return arms.ablation(rows, ARMS[table], MEASURES, cells)
+    return ablation_of(rows, ARMS[table], MEASURES, cells)
 
 
 def spread(rows: pd.DataFrame, table: str) -> pd.DataFrame:
     """Mean and standard deviation over seeds of the arms of a table."""
-    return arms.spread(rows, ARMS[table], [*MEASURES])
+    return spread_of(rows, ARMS[table], [*MEASURES])
 
 
 # ---- Figure 7
