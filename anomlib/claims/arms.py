@@ -160,6 +160,8 @@ def compared(
     """The arms of the settings that have the most rows; None where no settings have them all."""
     cells = pd.MultiIndex.from_product([metrics, arms])
     rows = in_arms(keep(part, part["metric"].isin(metrics)), design, arms)
+    if rows.empty:
+        return None
     rows = shared(rows, rows["metric"] + " of " + rows["arm"], len(cells))
     unit = rows["metric"].map({m: float(words) for m, words in design.units.items()})
     rows = rows.assign(value=rows["value"] / unit.fillna(1.0))
