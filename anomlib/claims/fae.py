@@ -181,7 +181,7 @@ def measured_fae_04(rows: pd.DataFrame) -> Decision | None:
         scatter = x.each[LOCALISED].groupby("category").std()
         wider = {c: _points(x[WITHOUT], x[WITH]) for c, x in scatter.iterrows()}
         holds, words = in_each("sd over seeds larger without noise, in points", _named(wider))
-        with_, without = (_points(float(scatter[arm].mean()), 0) for arm in (WITH, WITHOUT))
+        with_, without = (_points(float(scatter[arm].mean()), 0.0) for arm in (WITH, WITHOUT))
         few = int(x.each.groupby("category").size().min())
         words += f" (on average {show(without)}, with noise {show(with_)}; {few} seeds)"
         return holds, words
@@ -193,7 +193,7 @@ def measured_fae_05(rows: pd.DataFrame) -> Decision | None:
     """How near the ceiling results are, and how small a gain is, is asked of MVTec only."""
 
     def judge(x: Compared) -> Outcome:
-        gains, mean = _gains(x), _points(float(x.means[LOCALISED, WITHOUT]), 0)
+        gains, mean = _gains(x), _points(float(x.means[LOCALISED, WITHOUT]), 0.0)
         widest = max(gains, key=lambda c: gains[c])
         return every(
             in_each("gain is positive, in points", gains),
@@ -261,7 +261,9 @@ def measured_fae_14(rows: pd.DataFrame) -> Decision | None:
     metric = "high_frequencies"
 
     def judge(x: Compared) -> Outcome:
-        return x.falls(metric, WITH, ON_INPUT)
+        holds, words = x.falls(metric, WITH, ON_INPUT)
+        more = [arm for arm, share in x.of(metric, _against(ON_INPUT)).items() if share > 1]
+        return holds, words + (f" (more than the images have: {listed(more)})" if more else "")
 
     parts = stood_in(rows, "mvtec", LABELLED)
     found = said(parts, ABLATED, _against(ON_INPUT), [metric], judge)
@@ -318,7 +320,7 @@ def measured_fae_16(rows: pd.DataFrame) -> Decision | None:
         for arm in spread:
             words += f"; {arm} {show(x.means[first, arm])} without, {show(x.means[last, arm])}"
             words += f" at {LEVELS[-1]:g}"
-        by_level = x.by_seed[[*metrics.values()]].T.groupby(level="arm")
+        by_level = x.by_seed[[*metrics.values()]].T.groupby(level=1)
         by_seed = by_level.max() - by_level.min()
         gaps = by_seed.loc["random"] - by_seed.loc["fixed"]
         return holds, words + unsure("random less fixed", spread["random"] - spread["fixed"], gaps)
