@@ -63,6 +63,7 @@ MEASURED: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
     **ssdnet.MEASURED,
     **subspace.MEASURED,
     **fair.MEASURED,
+    **fae.MEASURED,
 }
 IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
     **ssdnet.IMAGEWISE,

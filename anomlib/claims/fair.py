@@ -1,25 +1,29 @@
 """FAIR's claims: images restored from their high frequencies."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..api import read_departures
-from .ours import (
-    MVTEC_CATEGORIES,
-    ROW_KEY,
-    Finding,
-    scoped,
-    settled,
-    stood_in,
-    strongest,
-    untouched,
+from .arms import (
+    DRAWN,
+    FAIR_RUNS,
+    RUN,
+    Arms,
+    Compared,
+    Parts,
+    Said,
+    alone,
+    aside,
+    complete,
+    decided,
+    in_arms,
+    place_of,
+    said,
+    shared,
 )
+from .ours import Finding, scoped, settled, stood_in, strongest, untouched
 from .outcomes import (
     PROFILES,
     SCOPES,
@@ -32,7 +36,6 @@ from .outcomes import (
     gap,
     keep,
     listed,
-    show,
     top,
     within,
 )
@@ -231,33 +234,13 @@ def fair_25(rows: pd.DataFrame) -> Outcome:
 
 # ---- our rows
 
-MTD, DRAWN = "mtd", "textures"
+MTD = "mtd"
 STAND_INS = (MTD, DRAWN)  # where a claim about MVTec or VisA is measured, too
 LABELLED = (MTD, "elpv", DRAWN)  # and where it needs no masks
 PAIR = ("mvtec", "visa")
-CATEGORIES = {
-    "mvtec": MVTEC_CATEGORIES,
-    "visa": tuple(
-        "candle capsules cashew chewinggum fryum macaroni1 macaroni2 pcb1 pcb2 pcb3 pcb4 "
-        "pipe_fryum".split()
-    ),
-    DRAWN: tuple("brick dots grass gravel grid twill washer".split()),
-}
-SETTINGS = {  # that an arm may differ in, and the paper's values
-    "extractor": "butterworth",
-    "order": 2,
-    "cutoff": 30.0,
-    "kernel": 3,
-    "skips": True,
-    "score": "msgms+co",
-    "learned": False,
-    "width": 128,
-    "textures": "dtd",
-}
-REDUCED = {"width", "textures"}  # that all arms of a comparison may depart in together
-MSE = "normal_mse"  # counted in 1e-4, as printed
+SETTINGS, CATEGORIES = FAIR_RUNS.settings, FAIR_RUNS.categories
+MSE = "normal_mse"
 
-Arms = dict[str, dict[str, Any]]  # name -> settings that differ from the paper's
 FAIR: Arms = {"fair": {}}
 AUTOENCODERS: Arms = {
     "deae": {"extractor": "none"},
@@ -288,122 +271,8 @@ NARROWER: Arms = {f"c={c}": {"width": c} for c in SLIM}
 BY_TEXTURES: Arms = {"without DTD": {"textures": "train"}, "with it": {}}
 
 
-@dataclass(frozen=True)
-class Compared:
-    """The numbers of arms that differ in nothing else, on the same images, of the same seeds."""
-
-    means: pd.Series  # by metric and arm: over seeds, then categories, then datasets
-    by_seed: pd.DataFrame  # the same of each seed that all categories have
-    place: str
-    runs: str
-
-    def of(self, metric: str, arms: Iterable[str]) -> dict[str, float]:
-        return {arm: float(self.means[metric, arm]) for arm in arms}
-
-    def falls(self, metric: str, *arms: str) -> Outcome:
-        """The arms should be in strictly falling order."""
-        doubts = [self.doubt(metric, *pair) for pair in pairwise(arms)]
-        holds, words = falling(_unit(metric), self.of(metric, arms))
-        return holds, words + "".join(doubts)
-
-    def leads(self, metric: str, *arms: str, relation: str = ">") -> Outcome:
-        """The first arm against the best of the others."""
-        best = max(arms[1:], key=lambda arm: self.means[metric, arm])
-        holds, words = top(_unit(metric), self.of(metric, arms), relation)
-        return holds, words + self.doubt(metric, arms[0], best)
-
-    def doubt(self, metric: str, a: str, b: str) -> str:
-        """In words, where two arms differ by less than twice what that varies by over seeds."""
-        if len(self.by_seed) < 2:
-            return ""
-        gaps = self.by_seed[metric, a] - self.by_seed[metric, b]
-        if abs(gap(self.means[metric, a], self.means[metric, b])) >= 2 * gaps.std():
-            return ""
-        return f" (sd of {a} less {b} over {len(gaps)} seeds: {show(float(gaps.std()))})"
-
-
-def _unit(metric: str) -> str:
-    return f"{metric} in 1e-4" if metric == MSE else metric
-
-
 def _in_arms(rows: pd.DataFrame, arms: Arms) -> pd.DataFrame:
-    """FAIR's rows, or lines of images, in one of the arms, which becomes a column.
-
-    Column `settings` keeps what all arms have to share.
-    """
-    varied = (set(SETTINGS) - REDUCED).union(*arms.values())
-    wanted = {name: {k: (SETTINGS | arm)[k] for k in varied} for name, arm in arms.items()}
-    rows = keep(rows, rows["method"] == "fair")
-    names, rest = {}, {}
-    for words in set(rows["settings"]):
-        changed = read_departures(words)
-        here = {k: (SETTINGS | changed)[k] for k in varied}
-        names[words] = next((name for name, x in wanted.items() if x == here), None)
-        kept = [f"{k}={json.dumps(v)}" for k, v in changed.items() if k not in varied]
-        rest[words] = ",".join(kept) or "paper"
-    arm, settings = (rows["settings"].map(x) for x in (names, rest))
-    rows = rows.assign(arm=arm, settings=settings)
-    return keep(rows, rows["arm"].notna())
-
-
-RUN = ["settings", "trained_on", "dataset", "category", "seed"]
-
-
-def _shared(rows: pd.DataFrame, cells: pd.Series, count: int) -> pd.DataFrame:
-    """Without the categories and seeds that lack one of so many cells."""
-    found = rows.assign(cell=cells).groupby(RUN)["cell"].transform("nunique")
-    return keep(rows, found == count)
-
-
-def _complete(scope: str, part: pd.DataFrame, numbers: pd.DataFrame) -> bool:
-    """Whether all categories are there, where a mean is of all and not of those at hand."""
-    there = set(zip(*(numbers.index.get_level_values(k) for k in RUN[2:4]), strict=True))
-    for dataset, profile in set(zip(part["dataset"], part["profile"], strict=True)):
-        base = _base(dataset)
-        whole = scope == "full data" or (base == DRAWN and profile == "full")
-        if whole and any((dataset, name) not in there for name in CATEGORIES[base]):
-            return False
-    return len(numbers) > 0
-
-
-def _base(dataset: str) -> str:
-    return dataset.partition("+")[0]
-
-
-def _place(part: pd.DataFrame, numbers: pd.DataFrame) -> str:
-    """In words: the data that some numbers are of."""
-    level = numbers.index.get_level_values
-    sets, categories = sorted(set(level("dataset"))), sorted(set(level("category")))
-    names = listed(categories) if len(categories) < 10 else f"{len(categories)} categories"
-    words = f"mean of {names}" if len(categories) > 1 else names
-    return f"{listed(sets)}, {words}, profile {part['profile'].iloc[0]}"
-
-
-def _compared(
-    scope: str, part: pd.DataFrame, arms: Arms, metrics: Sequence[str]
-) -> Compared | None:
-    cells = pd.MultiIndex.from_product([metrics, arms])
-    rows = _in_arms(keep(part, part["metric"].isin(metrics)), arms)
-    rows = _shared(rows, rows["metric"] + " of " + rows["arm"], len(cells))
-    rows = rows.assign(value=rows["value"].where(rows["metric"] != MSE, 1e4 * rows["value"]))
-
-    def table(run: pd.DataFrame) -> pd.DataFrame:
-        numbers = run.pivot_table(index=RUN[2:], columns=["metric", "arm"], values="value")
-        numbers = numbers.reindex(columns=cells).dropna()
-        return numbers if _complete(scope, part, numbers) else numbers.iloc[:0]
-
-    found = settled(rows, "fair", (*ROW_KEY, "arm"), table)
-    if found is None:
-        return None
-    numbers, runs = found
-    by_category = numbers.groupby(["dataset", "category"]).mean()
-    everywhere = numbers.groupby("seed").filter(lambda x: len(x) == len(by_category))
-    return Compared(
-        by_category.groupby("dataset").mean().mean(),
-        everywhere.groupby(["seed", "dataset"]).mean().groupby("seed").mean(),
-        _place(part, numbers),
-        runs,
-    )
+    return in_arms(rows, FAIR_RUNS, arms)
 
 
 def _pair(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -416,42 +285,10 @@ def _pair(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return both + stood_in(rows, "+".join(PAIR), STAND_INS)
 
 
-class Said(NamedTuple):
-    """What one part of our rows says."""
-
-    scope: str
-    place: str
-    outcome: Outcome  # its words say where, and by which runs
-
-
-Parts = Iterable[tuple[str, pd.DataFrame]]
-
-
 def _said(
     parts: Parts, arms: Arms, metrics: Sequence[str], judge: Callable[[Compared], Outcome]
 ) -> list[Said]:
-    found = []
-    for scope, part in parts:
-        x = _compared(scope, part, arms, metrics)
-        if x is not None:
-            holds, words = judge(x)
-            outcome = holds, f"{x.place}: {words}. Runs: {x.runs}"
-            found.append(Said(scope, x.place, outcome))
-    return found
-
-
-def _decided(found: Sequence[Said]) -> Decision | None:
-    """The first decides, and the others show."""
-    if not found:
-        return None
-    (scope, _, (holds, words)), *others = found
-    return Decision(holds, scope, words + _aside(others))
-
-
-def _aside(others: Sequence[Said]) -> str:
-    return "".join(
-        f". Not decisive: it {'holds' if x.outcome[0] else 'fails'} on {x.place}" for x in others
-    )
+    return said(parts, FAIR_RUNS, arms, metrics, judge)
 
 
 # Tables 1 to 4 and 12: against other methods
@@ -482,20 +319,7 @@ def measured_fair_25(rows: pd.DataFrame) -> Decision | None:
 
 
 def _alone(parts: Parts, arms: Arms, metrics: Sequence[str], rivals: str) -> Decision | None:
-    """FAIR's own numbers, which decide nothing: few of the rivals are in this package."""
-
-    def show_all(x: Compared) -> Outcome:
-        pairs = {m: x.of(m, arms) for m in metrics}
-        words = [
-            f"{m} {', '.join(f'{show(v)} {arm}' for arm, v in values.items())}"
-            for m, values in pairs.items()
-        ]
-        return True, "; ".join(words)
-
-    for scope, _, (_, words) in _said(parts, arms, metrics, show_all):
-        words = f"FAIR's numbers alone, not compared with {rivals}: {words}"
-        return Decision(None, scope, words)
-    return None
+    return alone(parts, FAIR_RUNS, arms, metrics, rivals)
 
 
 # Tables 6 to 8, 10 and 11: FAIR against itself
@@ -509,7 +333,7 @@ def measured_fair_11(rows: pd.DataFrame) -> Decision | None:
             outcomes.append(x.leads(m, "fair", "deae_noskip"))
         return every(*outcomes)
 
-    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), TASKS, THREE, judge))
+    return decided(_said(stood_in(rows, "mvtec", STAND_INS), TASKS, THREE, judge))
 
 
 def measured_fair_12(rows: pd.DataFrame) -> Decision | None:
@@ -518,21 +342,21 @@ def measured_fair_12(rows: pd.DataFrame) -> Decision | None:
     def judge(x: Compared) -> Outcome:
         return every(*(x.leads(m, *BY_FILTER, relation=sign) for m, sign in relations.items()))
 
-    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_FILTER, THREE, judge))
+    return decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_FILTER, THREE, judge))
 
 
 def measured_fair_13(rows: pd.DataFrame) -> Decision | None:
     def judge(x: Compared) -> Outcome:
         return x.falls(MSE, "ideal", "butterworth3", "butterworth2", "gaussian")
 
-    return _decided(_said(stood_in(rows, "mvtec", LABELLED), BY_FILTER, [MSE], judge))
+    return decided(_said(stood_in(rows, "mvtec", LABELLED), BY_FILTER, [MSE], judge))
 
 
 def measured_fair_14(rows: pd.DataFrame) -> Decision | None:
     def judge(x: Compared) -> Outcome:
         return x.falls(MSE, *reversed(BY_CUTOFF))
 
-    return _decided(_said(stood_in(rows, "mvtec", LABELLED), BY_CUTOFF, [MSE], judge))
+    return decided(_said(stood_in(rows, "mvtec", LABELLED), BY_CUTOFF, [MSE], judge))
 
 
 def measured_fair_15(rows: pd.DataFrame) -> Decision | None:
@@ -548,14 +372,14 @@ def measured_fair_15(rows: pd.DataFrame) -> Decision | None:
             compare("range", ("over cutoffs", ranges[0]), "<", ("over filters", ranges[1])),
         )
 
-    return _decided(_said(stood_in(rows, "mvtec", LABELLED), arms, [MSE], judge))
+    return decided(_said(stood_in(rows, "mvtec", LABELLED), arms, [MSE], judge))
 
 
 def measured_fair_23(rows: pd.DataFrame) -> Decision | None:
     def judge(x: Compared) -> Outcome:
         return every(*(x.leads(m, *BY_SOBEL) for m in THREE))
 
-    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_SOBEL, THREE, judge))
+    return decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_SOBEL, THREE, judge))
 
 
 def measured_fair_24(rows: pd.DataFrame) -> Decision | None:
@@ -566,7 +390,7 @@ def measured_fair_24(rows: pd.DataFrame) -> Decision | None:
             outcomes.append(x.leads(m, "msgms+color", "discriminative"))
         return every(*outcomes)
 
-    return _decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_SCORE, THREE, judge))
+    return decided(_said(stood_in(rows, "mvtec", STAND_INS), BY_SCORE, THREE, judge))
 
 
 # Table 5: widths, by accuracy and by speed
@@ -579,7 +403,7 @@ def measured_fair_07(rows: pd.DataFrame, studies: Studies) -> Decision | None:
     parts, metrics = [] if rows.empty else _pair(rows), ("image_auroc", "pixel_auroc")
     found, narrow = (_said(parts, arms, metrics, _costs) for arms in (BY_WIDTH, NARROWER))
     speed = _speed(studies)
-    aside = "".join(
+    narrower = "".join(
         f". Not decisive: at c = {listed([str(c) for c in SLIM])} accuracy "
         f"{'falls' if x.outcome[0] else 'does not fall'} as claimed, {x.outcome[1]}"
         for x in narrow[:1]
@@ -587,15 +411,15 @@ def measured_fair_07(rows: pd.DataFrame, studies: Studies) -> Decision | None:
     if found and speed is not None:
         (scope, _, accurate), *others = found
         weaker = max(scope, speed[0], key=SCOPES.index)
-        return strongest([Finding(weaker, every(accurate, speed[1]), (), _aside(others))])
+        return strongest([Finding(weaker, every(accurate, speed[1]), (), aside(others))])
     if found:
         (scope, _, accurate), *others = found
         absent = ["speed at all three widths"]
-        return strongest([Finding(scope, accurate, absent, _aside(others))])
+        return strongest([Finding(scope, accurate, absent, aside(others))])
     if speed is not None:
         absent = ["image_auroc and pixel_auroc at all three widths"]
-        return strongest([Finding(*speed, absent, aside)])
-    return Decision(None, narrow[0].scope, aside.removeprefix(". ")) if narrow else None
+        return strongest([Finding(*speed, absent, narrower)])
+    return Decision(None, narrow[0].scope, narrower.removeprefix(". ")) if narrow else None
 
 
 def _costs(x: Compared) -> Outcome:
@@ -662,11 +486,11 @@ DRAWS = 2000  # of the bootstrap
 
 
 def measured_fair_09(images: pd.DataFrame) -> Decision | None:
-    return _decided(_seen(images, AUTOENCODERS, _errs_at_high_frequencies))
+    return decided(_seen(images, AUTOENCODERS, _errs_at_high_frequencies))
 
 
 def measured_fair_10(images: pd.DataFrame) -> Decision | None:
-    return _decided(_seen(images, AUTOENCODERS | FAIR, _differs_everywhere))
+    return decided(_seen(images, AUTOENCODERS | FAIR, _differs_everywhere))
 
 
 def _seen(
@@ -679,7 +503,7 @@ def _seen(
         return []
     for scope, part in stood_in(images, "mvtec", LABELLED):
         lines = _in_arms(keep(part, part[rings].notna().all(axis=1)), arms)
-        lines = _shared(lines, lines["arm"], len(arms))
+        lines = shared(lines, lines["arm"], len(arms))
         lines = lines.assign(value=lines[rings].mean(axis=1))
 
         def table(
@@ -689,7 +513,7 @@ def _seen(
             numbers = run.pivot(index=index, columns="arm", values=rings)
             numbers = numbers.rename(columns=lambda c: c.removeprefix(RINGED), level=0)
             numbers = numbers.rename(columns=int, level=0).swaplevel(axis=1).dropna()
-            return numbers if _complete(scope, part, numbers) else numbers.iloc[:0]
+            return numbers if complete(FAIR_RUNS, scope, part, numbers) else numbers.iloc[:0]
 
         settings = settled(lines, "fair", ("dataset", "category", "seed", "path", "arm"), table)
         if settings is None:
@@ -699,7 +523,7 @@ def _seen(
         kinds = numbers.groupby(level=["dataset", "category", "label"]).size().unstack("label")
         if kinds.reindex(columns=[0, 1]).fillna(0).to_numpy().min() < 2:
             continue  # nothing to take a mean or to draw from
-        place, (holds, words) = _place(part, numbers), judge(numbers)
+        place, (holds, words) = place_of(part, numbers), judge(numbers)
         found.append(Said(scope, place, (holds, f"{place}: {words}. Runs: {runs}")))
     return found
 

@@ -73,7 +73,7 @@ def _is_of(variant: str, kinds: Set[str]) -> bool:
     return variant.partition("=")[0] in kinds
 
 
-def _plain(dataset: str) -> str:
+def plain(dataset: str) -> str:
     return "+".join(v for v in dataset.split("+") if not _is_of(v, SWEPT))
 
 
@@ -198,7 +198,7 @@ def sweeps(
     rows = rows.assign(
         level=[float(v.get(kind, 0)) for v in split],
         draw=[int(v.get("nseed", 0)) for v in split],
-        images=[_plain(d) for d in rows["dataset"]],
+        images=[plain(d) for d in rows["dataset"]],
     )
     asked = rows["metric"].isin(PER_IMAGE) & rows["level"].isin(levels)
     rows = keep(rows, asked & np.array([not other & set(v) for v in split], dtype=bool))
