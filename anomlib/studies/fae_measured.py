@@ -45,7 +45,9 @@ def step_costs(
     arms = ["none", AGAIN, *(arm for arm in ARMS if arm != "none")]
     calls = {arm: _step(method, "none" if arm == AGAIN else arm, x, x_hat, masks) for arm in arms}
     for what, fill in {"batch, of textures": textures, "batch, procedural": None}.items():
-        calls[what] = lambda fill=fill: occlude(method.draw(images, batch, generator), fill, generator)
+        calls[what] = lambda fill=fill: occlude(
+            method.draw(images, batch, generator), fill, generator
+        )
     names, lines = [*calls], []
     for name in names:
         calls[name]()  # the first step makes Adam's moments
