@@ -30,7 +30,8 @@ def steps(costs: pd.DataFrame) -> object:
     by = ratios.groupby([*PLACE, "what"])
     table = pd.DataFrame({"ms": times, "ratio to none": by.median()})
     table["quartiles"] = [
-        f"{low:.2f} to {high:.2f}" for low, high in zip(by.quantile(0.25), by.quantile(0.75))
+        f"{low:.2f} to {high:.2f}"
+        for low, high in zip(by.quantile(0.25), by.quantile(0.75), strict=True)
     ]
     order = {what: i for i, what in enumerate(dict.fromkeys(costs["what"]))}
     table = table.reset_index().sort_values(
@@ -148,7 +149,7 @@ def networks(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement(lines: pd.DataFrame) -> pd.DataFrame:
-    """By profile, category and measure: means over seeds, and in how many seeds curves are better."""
+    """By profile, category and measure: means over seeds, and in how many curves are better."""
     found = networks(lines)
     better = {name: more for name, (_, _, more) in MEASURES.items()}
     sign = found.index.get_level_values("measure").map(lambda m: 1 if better[m] else -1)
@@ -176,11 +177,8 @@ def paired(lines: pd.DataFrame) -> Picture:
     names = [n for n in MEASURES if n in set(found.index.get_level_values("measure"))]
     figure = Picture(figsize=(2.5 * len(names), 3), dpi=110)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
-    places = list(
-        dict.fromkeys(
-            zip(found.index.get_level_values("dataset"), found.index.get_level_values("category"))
-        )
-    )
+    where = found.reset_index()[["dataset", "category"]].drop_duplicates()
+    places = [*where.itertuples(index=False, name=None)]
     for axes, name in zip(panels, names, strict=True):
         for (_, dataset, category, _), line in found.xs(name, level="measure").iterrows():
             k = places.index((dataset, category))
@@ -218,6 +216,7 @@ def reading(lines: pd.DataFrame) -> Markdown:
         verdict = "a single pair" if len(gain) == 1 else verdict
         means = f"{part['both'].mean():.3f} with curves, {part['ellipses'].mean():.3f} without"
         said.append(
-            f"- *{name}*: {means}; better with curves in {wins} of {len(gain)} pairs of networks ({verdict})."
+            f"- *{name}*: {means}; better with curves in {wins} of {len(gain)} pairs of networks"
+            f" ({verdict})."
         )
     return Markdown("\n".join(said))
