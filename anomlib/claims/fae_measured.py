@@ -51,7 +51,7 @@ def _network(where: tuple) -> str:
 
 def _ratios(part: pd.DataFrame) -> Outcome:
     table = part.pivot_table(index="repeat", columns="what", values="seconds")
-    ratio = table.div(table["none"], axis=0).median()
+    ratio = table.div(table["none"], axis=0).median().round(4)
     holds, words = every(
         compare("a step over one without noise", ("noise", ratio["fae"]), "<=", ("bound", CHEAP)),
         compare("and", ("explicit", ratio["explicit"]), ">=", ("bound", DEAR)),

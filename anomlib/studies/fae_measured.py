@@ -7,6 +7,7 @@ References:
 
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -49,8 +50,10 @@ def step_costs(
             method.draw(images, batch, generator), fill, generator
         )
     names, lines = [*calls], []
-    for name in names:
-        calls[name]()  # the first step makes Adam's moments
+    with warnings.catch_warnings():  # what `jvp` loads at its first call is torch's own affair
+        warnings.simplefilter("ignore", FutureWarning)
+        for name in names:
+            calls[name]()  # the first step makes Adam's moments
     for repeat in range(repeats):
         first = repeat % len(names)
         for name in names[first:] + names[:first]:
