@@ -103,12 +103,14 @@ def costs(fae, explicit, width=8, profile="full"):
 )
 def test_noise_is_cheap_and_the_explicit_penalty_dear(fae, explicit, holds):
     decision = claims.measured_fae_12({claims.COSTS: costs(fae, explicit)})
+    assert decision is not None
     assert decision.holds == holds and decision.scope == "embedded stand-in"
 
 
 def test_the_widest_network_decides_and_others_show():
     table = pd.concat([costs(1.2, 3.0, 8), costs(1.01, 3.0, 32), costs(2, 3, 64, "demo")])
     decision = claims.measured_fae_12({claims.COSTS: table})
+    assert decision is not None
     assert decision.holds and decision.evidence.startswith("c=32")
     assert "Not decisive, c=8" in decision.evidence and "(fails)" in decision.evidence
     assert claims.measured_fae_12({}) is None
@@ -116,10 +118,10 @@ def test_the_widest_network_decides_and_others_show():
         claims.measured_fae_12({claims.COSTS: costs(float("nan"), 2)})
 
 
-def lines(left, auroc):
+def lines(left, auroc, seeds=(0, 1, 2)):
     """`left` and `auroc` with curves; 0.5 and 0.8 without."""
     found = []
-    for seed in (0, 1):
+    for seed in seeds:
         for trained, share, area in (("ellipses", 0.5, 0.8), ("both", left, auroc)):
             place = {"trained": trained, "seed": seed, "path": "a/0.png", "thickness": 2.0}
             found.append(
@@ -141,6 +143,9 @@ def lines(left, auroc):
 )
 def test_curves_have_to_erase_and_to_find(left, auroc, holds):
     decision = claims.measured_fae_17({claims.SHAPES: lines(left, auroc)})
+    assert decision is not None
     assert decision.holds == holds and decision.scope == "embedded stand-in"
-    assert f"{2 if left < 0.5 else 0} of 2 pairs" in decision.evidence
+    assert f"{3 if left < 0.5 else 0} of 3 pairs" in decision.evidence
+    few = claims.measured_fae_17({claims.SHAPES: lines(left, auroc, seeds=(0,))})
+    assert few is not None and few.holds is None and "1 pairs" in few.evidence
     assert claims.measured_fae_17({}) is None

@@ -64,6 +64,7 @@ def _ratios(part: pd.DataFrame) -> Outcome:
 
 SHAPES = "fae/study_shapes"
 STAND_INS = ("mtd", "elpv", "textures")
+ENOUGH = 3  # pairs of networks; fewer show, but decide nothing (bound ours)
 
 
 def measured_fae_17(studies: Studies) -> Decision | None:
@@ -92,7 +93,7 @@ def measured_fae_17(studies: Studies) -> Decision | None:
         widest = f"mean width up to {thin['thickness'].max():.1f} px"
         profile = part["profile"].iloc[0]
         words = f"profile {profile}, thin defects ({widest}): {listed}; {outcome[1]}"
-        return Decision(outcome[0], scope, words)
+        return Decision(outcome[0] if len(auroc) >= ENOUGH else None, scope, words)
     return None
 
 

@@ -9,6 +9,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,14 +96,15 @@ def _seconds(call: Callable[[], object], device: str) -> float:
 # Sec. 4 and Figure 5: what the masks are like
 
 # What differs from the defaults of `occlude`, by axis
-AXES: dict[str, dict[str, dict]] = {
+AXES: dict[str, dict[str, dict[str, Any]]] = {
     "shape": {shape: {"shape": shape} for shape in ("ellipses", "curves", "both")},
     "opacity": {opacity: {"opacity": opacity} for opacity in ("opaque", "transparent", "mixed")},
     "edge": {f"{edge} px": {"edge": float(edge)} for edge in (0, 2, 8)},
 }
-PLAIN = {"shape": "ellipses", "opacity": "opaque"}  # for the other axes of a picture
-
-Pairs = dict[str, tuple[Images, Tensor]]  # value -> occluded images and their masks
+PLAIN: dict[str, Any] = {
+    "shape": "ellipses",
+    "opacity": "opaque",
+}  # for the other axes of a picture
 
 
 def axis(
@@ -115,6 +117,7 @@ def axis(
         banks: name -> textures, None for procedural ones; the other axes take the first.
     """
     first, found = next(iter(banks.values())), {}
+    cases: dict[str, tuple[Textures | None, dict[str, Any]]]
     cases = {bank: (fill, {}) for bank, fill in banks.items()}
     if name != "texture":
         cases = {value: (first, change) for value, change in AXES[name].items()}
