@@ -192,6 +192,11 @@ def paired(lines: pd.DataFrame) -> Picture:
                 label=category,
             )
         axes.set(xlim=(-0.3, 1.3), xticks=[0, 1], xticklabels=list(WORDS.values()))
+        values = found.xs(name, level="measure").to_numpy()  # ranges that let a small gap be small
+        limits = (
+            (min(0.5, values.min()) - 0.05, 1) if MEASURES[name][2] else (0, 1.1 * values.max())
+        )
+        axes.set_ylim(*limits)
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.grid(color="0.9", linewidth=0.6)
