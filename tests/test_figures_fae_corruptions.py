@@ -55,7 +55,7 @@ def test_maps_of_a_defect_share_one_range():
     photo, outline = np.zeros((8, 8, 3)), np.eye(8, dtype=bool)
     row = [photo, photo, photo, np.full((8, 8), 1.0), np.full((8, 8), 3.0), outline]
     figure = draw.restorations({"grid/thread/000.png": row})
-    limits = [axes.get_images()[0].get_clim() for axes in figure.axes[3:]]
+    limits = [axes.get_images()[0].get_clim() for axes in figure.axes[4:]]
     assert limits == [(1.0, 3.0)] * 2
     with pytest.raises(ValueError, match="no thin defects"):
         draw.restorations({})

@@ -11,7 +11,7 @@ from IPython.display import Markdown
 from torch import Tensor
 
 from ..api import Images
-from .common import CONTOUR, HEAT, VARIANTS, Columns, Photo, Picture, grid, value_range
+from .common import HEAT, VARIANTS, Columns, Photo, Picture, grid, value_range
 
 # ---- Sec. 3.2: seconds per step
 
@@ -103,25 +103,17 @@ def restorations(rows: dict[str, list[np.ndarray]]) -> Photo:
     """
     if not rows:
         raise ValueError("there are no thin defects to draw")
-    figure = Photo(figsize=(9, 0.3 + 1.95 * len(rows)), dpi=100)
-    cells = figure.subplots(len(rows), 5, squeeze=False)
-    titles = [
-        "input",
-        *(f"restored, {w}" for w in WORDS.values()),
-        *(f"map, {w}" for w in WORDS.values()),
-    ]
-    for line, (title, (*pictures, outline)) in zip(cells, rows.items(), strict=True):
-        low, high = value_range(pictures[3:])
-        for axes, picture in zip(line, pictures, strict=True):
-            how = {"cmap": HEAT, "vmin": low, "vmax": high} if picture.ndim == 2 else {}
-            axes.imshow(
-                picture if picture.ndim == 2 else picture.clip(0, 1),
-                interpolation="nearest",
-                **how,
-            )
+    figure = Photo(figsize=(10.5, 0.3 + 1.9 * len(rows)), dpi=100)
+    cells = figure.subplots(len(rows), 6, squeeze=False)
+    titles = ["input", "defect"]
+    titles += [f"{what}, {words}" for what in ("restored", "map") for words in WORDS.values()]
+    for line, (title, (image, *pictures, mask)) in zip(cells, rows.items(), strict=True):
+        low, high = value_range(pictures[2:])
+        for axes, picture in zip(line, [image, mask, *pictures], strict=True):
+            how = {"cmap": HEAT, "vmin": low, "vmax": high}
+            how = {"cmap": "gray", "vmin": 0, "vmax": 1} if picture.dtype == bool else how
+            axes.imshow(picture.clip(0, 1) if picture.ndim == 3 else picture, **how)
             axes.set(xticks=[], yticks=[])
-        if outline.any():
-            line[0].contour(outline, levels=[0.5], colors=CONTOUR, linewidths=0.7)
         line[0].set_ylabel(title, fontsize=7)
     for axes, name in zip(cells[0], titles, strict=True):
         axes.set_title(name, fontsize=8)
