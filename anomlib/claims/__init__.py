@@ -33,7 +33,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from . import fae, fair, fair_signals, grad, ssdnet, subspace
+from . import fae, fae_measured, fair, fair_signals, grad, ssdnet, subspace
 from .ours import COLUMNS, LINE_COLUMNS, STUDY_COLUMNS
 from .outcomes import PROFILES, SCOPES, Decision, Outcome, Studies
 
@@ -73,6 +73,7 @@ STUDIED: dict[str, Callable[[Studies], Decision | None]] = {
     **ssdnet.STUDIED,
     **subspace.STUDIED,
     **fair_signals.STUDIED,
+    **fae_measured.STUDIED,
 }
 JOINED: dict[str, Callable[[pd.DataFrame, Studies], Decision | None]] = {**fair.JOINED}
 EXACT: dict[str, Callable[[], Outcome]] = {
