@@ -27,6 +27,7 @@ from anomlib.studies.fae import (
     laplacian,
     network,
     noisy_losses,
+    part_of,
     penalty,
     polynomial,
     random_pairs,
@@ -38,6 +39,7 @@ from anomlib.studies.fae import (
     terms,
     theorem1,
 )
+from anomlib.studies.fae import table as all_parts
 
 SIGMAS = [0.0125, 0.025, 0.05, 0.1]
 
@@ -281,8 +283,34 @@ def test_equation_8_holds_where_the_jacobian_is_the_identity():
 
 
 def test_jacobians_agree_along_the_sphere():
-    found = tangents(5)
-    assert found["tangent"] < 1e-10 and found["normal"] < 1e-10
+    assert len(found := tangents(5)) == 2
+    assert max(found.values()) < 1e-10
+
+
+# ---- what is saved
+
+
+def test_the_saved_table_gives_every_part_back(tmp_path):
+    made = all_parts(3, 1, SIGMAS[:2], 50, [1.0], [1.0, 0.1], nets=2, points=20)
+    results.save_study("fae/x", as_text(made), tmp_path)
+    kept = pd.read_csv(tmp_path / "studies" / "fae" / "x.csv")
+    assert {"dataset", "category", "quantity", "value"} <= set(kept)
+    assert len(part_of(kept, "sigmoid")) == 4
+    wanted = {
+        "theorem 1": theorem1(3, 1, SIGMAS[:2], 50),
+        "sigmoid": sigmoid_table(3, [1.0], [1.0, 0.1], 2),
+    }
+    for name, whole in wanted.items():
+        found = part_of(kept, name)[list(whole)]
+        pd.testing.assert_frame_equal(found, whole, rtol=1e-6, atol=0.0, check_dtype=False)
+    sides = equation_8(3, 20, spread=0.5)
+    values = part_of(kept, "equation 8").set_index("quantity")["value"]
+    assert values["points"] == 20
+    share = (sides["left"] / sides["right"]).max()
+    assert values["largest |f(f(y)) - f(y)| / bound"] == pytest.approx(share, rel=1e-6)
+    tables = part_of(kept, "equation 8"), part_of(kept, "tangents")
+    shown: Any = draw.value_table(*tables)
+    assert "across it" in shown.to_html() and "theorem" not in shown.to_html()
 
 
 # ---- bad input

@@ -33,7 +33,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from . import fae, fae_measured, fair, fair_signals, grad, ssdnet, subspace
+from . import fae, fae_measured, fae_theory, fair, fair_signals, grad, ssdnet, subspace
 from .ours import COLUMNS, LINE_COLUMNS, STUDY_COLUMNS
 from .outcomes import PROFILES, SCOPES, Decision, Outcome, Studies
 
@@ -81,6 +81,7 @@ EXACT: dict[str, Callable[[], Outcome]] = {
     **subspace.EXACT,
     **fair.EXACT,
     **fair_signals.EXACT,
+    **fae_theory.EXACT,
 }
 
 

@@ -175,3 +175,13 @@ def bound_table(table: pd.DataFrame) -> object:
         "activation_only": "share of max|s''| |r|",
     }
     return worst.rename(columns=names).style.format("{:.2g}").format_index("{:g}")
+
+
+def value_table(*tables: pd.DataFrame) -> object:
+    """Named numbers; for display.
+
+    Args:
+        tables: with quantity and value.
+    """
+    both = pd.concat([checked(t, ["quantity", "value"], "value") for t in tables])
+    return both[["quantity", "value"]].style.format({"value": "{:.3g}"}).hide()

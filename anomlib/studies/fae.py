@@ -304,6 +304,44 @@ def random_pairs(
     return x_hat, x
 
 
+def table(
+    size: int,
+    pairs: int,
+    sigmas: list[float],
+    samples: int,
+    scales: list[float],
+    shrinks: list[float],
+    nets: int,
+    points: int,
+) -> pd.DataFrame:
+    """All that the page shows, in one table; a cell is empty where its part has no such column.
+
+    Args:
+        nets: how many random networks with a sigmoid behind.
+        points: for Eq. 8.
+
+    Returns:
+        Columns dataset and category, what the numbers are of; part: "theorem 1" with the columns
+        of `theorem1`; "formulas" with those of `formulas`, of one pair at sigma = 0.01; "sigmoid"
+        with those of `sigmoid_table`; and "equation 8" and "tangents" with quantity and value.
+    """
+    (x_hat, x), f = (p[0] for p in random_pairs(1, size)), network("tanh", size)
+    parts = {
+        "theorem 1": theorem1(size, pairs, sigmas, samples),
+        "formulas": formulas(f, x_hat, x, 0.01, samples),
+        "sigmoid": sigmoid_table(size, scales, shrinks, nets),
+        "equation 8": _named(shares_of_bound(equation_8(size, points, spread=0.5))),
+        "tangents": _named(tangents(size)),
+    }
+    return pd.concat(
+        [
+            found.assign(part=name, dataset="synthetic", category=f"{size} numbers")
+            for name, found in parts.items()
+        ],
+        ignore_index=True,
+    )
+
+
 def theorem1(
     size: int, pairs: int, sigmas: list[float], samples: int, seed: int = 0
 ) -> pd.DataFrame:
@@ -542,11 +580,22 @@ def equation_8(size: int, points: int, spread: float, seed: int = 0) -> pd.DataF
     return table.assign(right=table["error"] + lipschitz / 2 * table["repair"] ** 2)
 
 
+def shares_of_bound(sides: pd.DataFrame) -> dict[str, float]:
+    """How close the left side of `equation_8` comes to the right one."""
+    share = sides["left"] / sides["right"]
+    return {
+        "points": float(len(share)),
+        "largest |f(f(y)) - f(y)| / bound": share.max(),
+        "median |f(f(y)) - f(y)| / bound": share.median(),
+        "largest |(J(x) - I)(f(y) - x)|": sides["anchor"].max(),
+    }
+
+
 def tangents(size: int, seed: int = 0) -> dict[str, float]:
     """f(a) = a / |a| and the identity agree on the unit sphere; do their Jacobians along it?
 
     Returns:
-        tangent, the largest |J t - t| of unit tangents t; normal, |J x|, which is free to differ.
+        The largest |J t - t| of unit tangents t; |J x|, which is free to differ from |x| = 1.
     """
     with seeded(seed):
         x, others = torch.randn(size).double(), torch.randn(size, size).double()
@@ -555,4 +604,18 @@ def tangents(size: int, seed: int = 0) -> dict[str, float]:
     t = t / t.norm(dim=1, keepdim=True)
     jacobian: Any = jacrev(lambda a: a / a.norm())(x)
     tangent = (t @ jacobian.T - t).norm(dim=1).max().item()
-    return {"tangent": tangent, "normal": (jacobian @ x).norm().item()}
+    across = (jacobian @ x).norm().item()
+    return {"largest |J t - t| along the sphere": tangent, "|J x| across it": across}
+
+
+# The saved table
+
+
+def _named(values: dict[str, float]) -> pd.DataFrame:
+    return pd.DataFrame({"quantity": list(values), "value": list(values.values())})
+
+
+def part_of(lines: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The lines of one part of `table`, with the columns that it has."""
+    lines = lines[lines["part"] == part].dropna(axis=1, how="all")
+    return lines.drop(columns=["part", "dataset", "category"]).reset_index(drop=True)
