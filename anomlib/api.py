@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -76,7 +76,7 @@ class Method(ABC):
         """What else there is to see of images, such as {"restored": ...}; for galleries."""
         return {}
 
-    def changed(self, **settings: Any) -> "Method":
+    def changed(self, **settings: Any) -> Self:
         """The same method with other settings; its fit is kept where all are of `after_fit`.
 
         Raises TypeError for a setting that the method does not have.
