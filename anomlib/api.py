@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +14,7 @@ Maps = Float[Tensor, "n h w"]  # higher is more anomalous; no fixed range; alway
 Masks = Bool[Tensor, "n h w"]  # True on defective pixels
 Scores = Float[Tensor, " n"]  # one per image, higher is more anomalous
 Labels = Bool[Tensor, " n"]  # True on defective images
+M = TypeVar("M", bound="Method")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class Method(ABC):
         """What else there is to see of images, such as {"restored": ...}; for galleries."""
         return {}
 
-    def changed(self, **settings: Any) -> Self:
+    def changed(self: M, **settings: Any) -> M:
         """The same method with other settings; its fit is kept where all are of `after_fit`.
 
         Raises TypeError for a setting that the method does not have.

@@ -167,5 +167,5 @@ def test_the_step_along_the_imaginary_axis_is_a_jacobian():
 
 def test_slopes_of_power_laws():
     assert theory.slope([5 * s**4 for s in theory.SIGMAS]) == pytest.approx(4)
-    assert theory.slopes_are("slope", [3.9, 4.1], 4)[0]
-    assert not theory.slopes_are("slope", [3.9, 4.16], 4)[0]
+    assert theory.slopes_are("slope", [3.9, 4.1], 4.0)[0]
+    assert not theory.slopes_are("slope", [3.9, 4.16], 4.0)[0]

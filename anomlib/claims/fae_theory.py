@@ -139,7 +139,7 @@ def random_cases() -> list[tuple[Layers, np.ndarray]]:
 
 def slopes_are(label: str, found: list[float], wanted: float) -> Outcome:
     holds = all(abs(x - wanted) <= SLOPE_MARGIN for x in found)
-    return holds, f"{label} {min(found):.2f} to {max(found):.2f}, asked for {wanted:g}"
+    return bool(holds), f"{label} {min(found):.2f} to {max(found):.2f}, asked for {wanted:g}"
 
 
 # ---- the claims
@@ -153,8 +153,8 @@ def exact_fae_06() -> Outcome:
     start = f"{NETS} random tanh networks, {PAIRS} pairs each (root mean square), sigma from "
     start += f"{SIGMAS[0]} to {SIGMAS[-1]}: slope"
     holds, words = every(
-        slopes_are(f"{start} of what Eq. 6 leaves", [slope(x) for x in whole], 4),
-        slopes_are("without the curvature term", [slope(x) for x in part], 2),
+        slopes_are(f"{start} of what Eq. 6 leaves", [slope(x) for x in whole], 4.0),
+        slopes_are("without the curvature term", [slope(x) for x in part], 2.0),
     )
     words += f"; the former over sigma^4 is {min(ratios):.3g} to {max(ratios):.3g} at {SIGMAS[0]}"
     return holds, words
@@ -176,9 +176,9 @@ def exact_fae_07() -> Outcome:
     inside, apart, away, _ = relu[1]
     _, beyond, moved, crossed = relu[5]
     return every(
-        (far <= EXACT_TO, f"{words} by at most {far:.0e} of the loss"),
+        (bool(far <= EXACT_TO), f"{words} by at most {far:.0e} of the loss"),
         (
-            inside <= EXACT_TO and apart <= 4,
+            bool(inside <= EXACT_TO and apart <= 4),
             f"ReLU network, sigma {away:.2g}: no draw of {DRAWS} crosses a kink, none deviates by "
             f"more than {inside:.0e}, and the mean is {apart:.1f} standard errors from Eq. 7; at "
             f"{moved:.2g}, where {100 * crossed:.0f} % cross, {beyond:.0f} standard errors",
@@ -244,13 +244,13 @@ def exact_fae_08() -> Outcome:
     (first, *_, last), largest = SHRINKS, {s: float(term.max()) for s, term in curvature.items()}
     return every(
         (
-            below,
+            bool(below),
             f"{nets} random networks: |<r, Lap f>| is at most {share:.2f} of the bound with "
             f"sum |grad z|^2; {literal} are beyond the bound without that factor, so the constant "
             "is not of the activation only",
         ),
         (
-            largest[last] <= last * largest[first] * (1 + 1e-9),
+            bool(largest[last] <= last * largest[first] * (1 + 1e-9)),
             f"when |r| falls to {last:g} of its start, the largest falls from "
             f"{largest[first]:.2g} to {largest[last]:.2g}",
         ),
@@ -277,10 +277,10 @@ def exact_fae_09() -> Outcome:
             )
             far = max(far, abs((both - alone) / sigma**2 - SIZE))
     return every(
-        slopes_are("noise on the input, remainder with |J|^2: slope", bishop, 4),
-        (far <= 1e-9, f"independent noises add sigma^2 D, D = {SIZE}, to {far:.0e}"),
-        slopes_are("shared noise with |J - I|^2: slope", anchored, 4),
-        slopes_are("shared noise with |J|^2: slope", misapplied, 2),
+        slopes_are("noise on the input, remainder with |J|^2: slope", bishop, 4.0),
+        (bool(far <= 1e-9), f"independent noises add sigma^2 D, D = {SIZE}, to {far:.0e}"),
+        slopes_are("shared noise with |J - I|^2: slope", anchored, 4.0),
+        slopes_are("shared noise with |J|^2: slope", misapplied, 2.0),
     )
 
 
@@ -297,11 +297,14 @@ def exact_fae_10() -> Outcome:
         across = max(across, float(np.linalg.norm(jacobian @ x)))
     return every(
         (
-            along <= EXACT_TO,
+            bool(along <= EXACT_TO),
             f"a / |a| and the identity agree on the unit sphere; at {points} points of it "
             f"|J t - t| <= {along:.0e} for unit tangents t",
         ),
-        (across <= EXACT_TO, f"across the sphere they differ, |J x| <= {across:.0e} against 1"),
+        (
+            bool(across <= EXACT_TO),
+            f"across the sphere they differ, |J x| <= {across:.0e} against 1",
+        ),
     )
 
 
@@ -336,7 +339,7 @@ def exact_fae_11() -> Outcome:
     words = f"a map with J(x) = I and L = {lipschitz:.2f}, {points} random y: |f(f(y)) - f(y)|"
     return every(
         (bool((share <= 1).all()), f"{words} is at most {share.max():.3f} of the bound"),
-        (off <= EXACT_TO, f"J(x) is I to {off:g}"),
+        (bool(off <= EXACT_TO), f"J(x) is I to {off:g}"),
     )
 
 
