@@ -4,7 +4,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -73,7 +73,7 @@ def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
 
 
 def steps(
-    method: Method, dataset: str, category: str, sweep: list[str | dict[str, Any]], device: str
+    method: Method, dataset: str, category: str, sweep: Sequence[str | dict[str, Any]], device: str
 ) -> Iterator[tuple[Dataset, Method, bool]]:
     """What a run goes through: the method on its dataset, then what the sweep changes of either.
 

@@ -446,3 +446,22 @@ def test_the_papers_settings():
     assert FAIR.paper("visa", "candle") == FAIR(epochs=400)
     assert FAIR.paper("mvtec", "grid") == FAIR()
     assert FAIR.as_released("visa", "candle") == FAIR(epochs=400, clipped=True, bgr=True)
+
+
+def test_the_noise_of_fae_is_the_same_on_both_sides_and_draws_nothing_where_it_is_off(toy):
+    plain, noisy = (FAIR(width=1, textures="train", noise=x) for x in (0.0, 0.1))
+    textures = to_textures(toy.train)
+
+    def drawn(method):
+        generator = torch.Generator().manual_seed(3)
+        return *method.draw(toy.train, textures, generator), generator.get_state()
+
+    clean, damaged, masks, state = drawn(plain)
+    other_clean, other_damaged, other_masks, _ = drawn(noisy)
+    assert torch.equal(masks, other_masks)
+    added = other_clean - clean
+    assert torch.allclose(other_damaged - damaged, added, atol=1e-6)
+    assert added.std().item() == pytest.approx(0.1, rel=0.05)
+    assert torch.equal(drawn(plain)[3], state)
+    with pytest.raises(ValueError, match="noise"):
+        FAIR(noise=-0.1)

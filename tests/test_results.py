@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -326,3 +327,37 @@ def test_an_item_has_the_rows_of_its_runs_and_without_its_sweeps_of_its_entries(
     rows = pd.DataFrame({"run": [first.id, second.id, "another"]})
     assert results.of_item(item, rows)["run"].tolist() == [first.id, second.id]
     assert results.of_item(item, rows, swept=False)["run"].tolist() == [first.id]
+
+
+def test_steps_need_a_fit_only_where_none_is_at_hand(toy, monkeypatch):
+    """Noise changes test images alone; scores need no training, in whichever order they come."""
+    noisy, other = replace(toy, name="toy+noise=0.1"), replace(toy, train=toy.train[1:])
+    sets = {"toy": toy, "toy+noise=0.1": noisy, "toy+first=1": other}
+    monkeypatch.setattr(results, "load_data", lambda name, category: sets[name])
+    method = METHODS["fae"](width=2, blocks=1, textures="procedural", steps=1, batch=2)
+    none = {"penalty": "none"}
+    sweep = [{"score": "max"}, none, none | {"diff": "gms"}, {"diff": "ssim"}, "toy+noise=0.1"]
+    sweep += ["toy+first=1", none, none | {"score": "max"}]
+    fresh = []
+    for data, scored, needed in results.steps(method, "toy", "grid", sweep, "cpu"):
+        if needed:
+            scored.fit(data.train)
+        scored.anomaly_map(data.test[:1])
+        assert len(vars(scored)["losses_"]) == 1
+        fresh.append((data.name, vars(scored)["penalty"], needed))
+    assert [needed for *_, needed in fresh] == [1, 0, 1, 0, 0, 0, 1, 1, 0]
+    assert [
+        penalty for _, penalty, _ in fresh
+    ] == "fae fae none none fae fae fae none none".split()
+
+
+def test_a_shared_fit_is_the_one_of_its_own_settings(toy, monkeypatch):
+    monkeypatch.setattr(results, "load_data", lambda name, category: toy)
+    method = METHODS["fae"](width=2, blocks=1, textures="procedural", steps=2, batch=2)
+    sweep, maps = [{"penalty": "none"}, {"diff": "gms"}, {"penalty": "none", "diff": "gms"}], []
+    for data, scored, needed in results.steps(method, "toy", "grid", sweep, "cpu"):
+        maps.append((scored.fit(data.train) if needed else scored).anomaly_map(data.test[:1]))
+    alone = replace(method, diff="gms")
+    assert torch.equal(maps[2], alone.fit(toy.train).anomaly_map(toy.test[:1]))
+    twin = alone.changed(penalty="none").fit(toy.train)
+    assert torch.equal(maps[3], twin.anomaly_map(toy.test[:1]))

@@ -273,7 +273,8 @@ def exact_fae_09() -> Outcome:
     for net, pairs in cases:
         for sigma in SIGMAS:
             both, alone = (
-                loss(partial(forward, net), *pairs[0], sigma, noise) for noise in independent()
+                loss(partial(forward, net), pairs[0, 0], pairs[0, 1], sigma, noise)
+                for noise in independent()
             )
             far = max(far, abs((both - alone) / sigma**2 - SIZE))
     return every(
@@ -315,7 +316,7 @@ def onto_the_sphere(a: np.ndarray) -> np.ndarray:
 def differentiated(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     """The Jacobian of an analytic f; column k is Im f(x + ih e_k) / h."""
     h = 1e-30
-    columns = [f(x + 1j * h * axis).imag / h for axis in np.eye(len(x))]
+    columns = [np.imag(f(x + 1j * h * axis)) / h for axis in np.eye(len(x))]
     return np.stack(columns, axis=1)
 
 
@@ -334,8 +335,8 @@ def exact_fae_11() -> Outcome:
     off = float(np.abs(differentiated(f, x) - np.eye(SIZE)).max())
     once = f(y)
     twice = np.linalg.norm(f(once) - once, axis=1)
-    error, repair = np.linalg.norm(f(x) - x), np.linalg.norm(once - x, axis=1)
-    share = twice / bound_of_eq_8(error, lipschitz, repair)
+    error, repair = float(np.linalg.norm(f(x) - x)), np.linalg.norm(once - x, axis=1)
+    share = twice / bound_of_eq_8(error, float(lipschitz), repair)
     words = f"a map with J(x) = I and L = {lipschitz:.2f}, {points} random y: |f(f(y)) - f(y)|"
     return every(
         (bool((share <= 1).all()), f"{words} is at most {share.max():.3f} of the bound"),
