@@ -211,7 +211,9 @@ def test_committed_rows_have_the_schema():
     rows = results.load()
     committed = rows[rows["profile"] == "full"]
     assert len(committed)
-    assert committed["value"].between(0, 1).all()
+    assert (committed["value"] >= 0).all()
+    unbounded = ["jacobian_identity", "high_frequencies", "idempotency"]  # of networks
+    assert (committed["value"][~committed["metric"].isin(unbounded)] <= 1).all()
     assert set(committed["method"]) <= set(METHODS)
     assert not committed.duplicated(results.COLUMNS[:-1]).any()
     names = {p.stem for p in (RESULTS / "metrics").rglob("*.csv")}
