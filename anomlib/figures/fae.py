@@ -153,7 +153,8 @@ def formula_table(table: pd.DataFrame) -> object:
         "curvature": "⟨r, Lap f⟩",
     }
     digits = {name: "{:.3f}" for name in names.values()} | {names["apart"]: "{:+.1f}"}
-    return table.rename(columns=names).style.format(digits).hide()
+    shown = table[["objective", "formula", *names]].rename(columns=names)
+    return shown.style.format(digits).hide()
 
 
 def bound_table(table: pd.DataFrame) -> object:

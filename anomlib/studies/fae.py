@@ -618,4 +618,5 @@ def _named(values: dict[str, float]) -> pd.DataFrame:
 def part_of(lines: pd.DataFrame, part: str) -> pd.DataFrame:
     """The lines of one part of `table`, with the columns that it has."""
     lines = lines[lines["part"] == part].dropna(axis=1, how="all")
-    return lines.drop(columns=["part", "dataset", "category"]).reset_index(drop=True)
+    about = ["part", "dataset", "category", "profile"]
+    return lines.drop(columns=about, errors="ignore").reset_index(drop=True)
