@@ -19,6 +19,7 @@ from parameters import checked
 PROJECT = Path(__file__).parents[1]
 # One thread: two runs go side by side, and sums keep their order. CUDA asks for the last one.
 FIXED = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+FIXED["PYTHONWARNINGS"] = "ignore:`torch.jit.script`:FutureWarning"  # its own, at the first jvp
 
 
 def execute(notebook: Path, output: Path, parameters: dict, tries: int = 2) -> None:

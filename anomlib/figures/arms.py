@@ -13,13 +13,13 @@ from .common import Columns, Photo, grid
 # An arm is what a line of a table changes, and where that line is printed: method, variant.
 # Everything else an arm's settings hold, such as fewer steps, all arms of a table have in common.
 Arm = tuple[dict[str, Any], str, str]
-Measure = tuple[float, str, str]  # factor and unit of a metric in tables, and which end is better
+Measure = tuple[float, str, str]  # factor, unit, and which end is better: high, low or neither
 MEASURES: dict[str, Measure] = {
     **{m: (100.0, "%", "high") for m in ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")},
     "normal_mse": (1e4, "1e-4", "low"),
     "jacobian_identity": (1.0, "per value", "low"),
     "idempotency": (100.0, "%", "low"),
-    "high_frequencies": (100.0, "%", "high"),
+    "high_frequencies": (100.0, "%", ""),  # best is 100, neither more nor less
 }
 
 
@@ -112,7 +112,8 @@ def shown(wide: pd.DataFrame, caption: str = "") -> object:
         best = groups.transform("min" if column.name in low else "max")
         return ["font-weight: bold" if hit else "" for hit in (column == best)]
 
-    ours = [c for c in wide.columns if c[1] == "ours"]
+    judged = {f"{name}, {unit}" for name, (_, unit, end) in MEASURES.items() if end}
+    ours = [c for c in wide.columns if c[1] == "ours" and c[0] in judged]
     return style.apply(bold, subset=ours).set_caption(caption)
 
 
