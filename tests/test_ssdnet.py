@@ -187,7 +187,7 @@ def test_network_gives_back_the_size_of_the_image(skip, size):
 
 
 def test_default_network_is_the_size_of_deep_image_priors_default():
-    # methods.md: the [16, 32, 64, 128, 128] generator has 1.04 M parameters
+    # the [16, 32, 64, 128, 128] generator has 1.04 M parameters
     count = sum(p.numel() for p in EncoderDecoder((16, 32, 64, 128, 128), 4).parameters())
     assert count == pytest.approx(1.04e6, rel=0.01)
 

@@ -9,6 +9,7 @@ import torch
 
 from anomlib import results
 from anomlib.figures import fae as draw
+from anomlib.methods.fae import FAE
 from anomlib.studies.fae import (
     BOUND,
     NOISES,
@@ -27,6 +28,7 @@ from anomlib.studies.fae import (
     laplacian,
     network,
     noisy_losses,
+    of_trained,
     part_of,
     penalty,
     polynomial,
@@ -370,3 +372,14 @@ def test_tables_for_display(table):
         draw.bound_table(sigmoid_table(3, [1.0], [1.0], 2)),
     ]
     assert all("</table>" in style.to_html() for style in shown)  # type: ignore[attr-defined]
+
+
+def test_the_parts_of_equation_8_of_trained_networks_add_up(toy):
+    settings = {"width": 2, "blocks": 1, "textures": "procedural", "steps": 2, "batch": 2}
+    methods = {"a": FAE(**settings).fit(toy.train), "b": FAE(**settings, seed=1).fit(toy.train)}
+    found = of_trained(methods, toy.test[:2])
+    assert [*found.index] == ["a", "b"] and (found > 0).all().all()
+    error = (methods["a"].restore(toy.test[:2]) - toy.test[:2]).flatten(1).norm(dim=1).mean()
+    assert found.loc["a", "error"] == pytest.approx(error.item(), rel=1e-4)
+    parts = found[["error", "anchor", "rest"]].sum(axis=1)
+    assert (found["left"] <= parts * (1 + 1e-5)).all()  # the triangle inequality

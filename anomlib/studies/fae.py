@@ -2,7 +2,7 @@
 
 References:
     | FAE, the filtering autoencoder: Section 3, Eq. 3 to 8, and the proof in Section 7;
-    | its formulas are restored in `methods.md`, section 5
+    | the text at hand has lost its formulas; they are worked out anew from the proof
 
 Symbols:
     f        network, R^D -> R^D
@@ -34,6 +34,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import hessian, jacrev, jvp
 
+from ..api import Images
+from ..corruptions import occlude
+from ..methods.fae import FAE
 from ..ops import seeded
 
 Map = Callable[[Tensor], Tensor]  # (..., D) -> (..., D)
@@ -548,6 +551,24 @@ def idempotency(
         "repair": step,
     }
     return {name: part.flatten(1).norm(dim=1) for name, part in parts.items()}
+
+
+def of_trained(methods: dict[str, FAE], images: Images, seed: int = 0) -> pd.DataFrame:
+    """The parts of Eq. 8 for fitted networks, on images and their occluded twins: mean norms.
+
+    Args:
+        images: clean, of the size of the fit.
+
+    Returns:
+        A line per network; columns as `idempotency` names them.
+    """
+    y, _ = occlude(images, None, torch.Generator().manual_seed(seed))
+    lines = []
+    with torch.no_grad():
+        for name, method in methods.items():
+            found = idempotency(method.net_, images, y)
+            lines.append({"network": name} | {k: v.mean().item() for k, v in found.items()})
+    return pd.DataFrame(lines).set_index("network")
 
 
 def anchored(x: Float[Tensor, " D"], width: int = 12, seed: int = 0) -> tuple[Map, float]:
