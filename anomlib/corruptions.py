@@ -378,7 +378,7 @@ def occlusion_masks(
     full = {"opaque": 1.0, "transparent": 0.0, "mixed": 0.5}.get(str(opacity), 1.0)
     most = 1.0 if isinstance(opacity, str) else opacity
     cover = cover.where(torch.rand((n, 1, 1), generator=generator) >= full, most)
-    return (depth / soft.to(device) + 0.5).clamp(0, 1) * cover.to(device)
+    return (depth / soft.to(device) + 1).clamp(0, 1) * cover.to(device)  # soft outside
 
 
 def patches(
@@ -422,7 +422,7 @@ def occlude(
             latter, everything, or nothing.
         opacity: how much is covered, or one of `OPACITIES`: all, 20 to 90 %, or either with even
             chances.
-        edge: softness of the borders is drawn between 0 and so many pixels.
+        edge: what is covered fades out over a length drawn between 0 and so many pixels.
     """
     n, size = len(images), tuple(images.shape[-2:])
     masks = occlusion_masks(n, size, generator, images.device, shape, opacity, edge)

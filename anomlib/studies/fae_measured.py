@@ -42,14 +42,11 @@ def step_costs(
     """
     method, images = FAE(width=width, blocks=blocks, batch=batch), images.to(device)
     generator, textures = torch.Generator().manual_seed(0), to_textures(images)
-    x = method.draw(images, batch, generator)
-    x_hat, masks = occlude(x, textures, generator)
+    x, x_hat, masks = method.draw(images, batch, textures, generator)
     arms = ["none", AGAIN, *(arm for arm in ARMS if arm != "none")]
     calls = {arm: _step(method, "none" if arm == AGAIN else arm, x, x_hat, masks) for arm in arms}
     for what, fill in {"batch, of textures": textures, "batch, procedural": None}.items():
-        calls[what] = lambda fill=fill: occlude(
-            method.draw(images, batch, generator), fill, generator
-        )
+        calls[what] = lambda fill=fill: method.draw(images, batch, fill, generator)
     names, lines = [*calls], []
     with warnings.catch_warnings():  # what `jvp` loads at its first call is torch's own affair
         warnings.simplefilter("ignore", FutureWarning)
