@@ -2,6 +2,7 @@
 
 import base64
 import importlib
+import io
 import json
 from types import SimpleNamespace
 
@@ -88,6 +89,12 @@ def test_a_box_links_notebook_rows_and_command():
     assert "run-1 failed" in box and "&lt;bad&gt;" in box
     encoded = box.partition("base64,")[2].partition('"')[0]
     assert base64.b64decode(encoded).decode() == table.to_csv(index=False)
+    many = pd.DataFrame({"value": range(30_000)})
+    large = page.sources("ssdnet/gallery", many).data or ""
+    encoded = large.partition("base64,")[2].partition('"')[0]
+    assert 'download="gallery.csv.gz"' in large and len(encoded) < 120_000
+    again = pd.read_csv(io.BytesIO(base64.b64decode(encoded)), compression="gzip")
+    assert again.equals(many)
     run = page.run_sources("a-d+x=1-c-sweep2", "a-d+x=2-c", "results/demo", table).data or ""
     assert "make rerun RUN=a-d+x=2-c" in run and "%2Bx%3D1-c-sweep2.ipynb" in run
 

@@ -1,6 +1,7 @@
 """What stands under every table and figure: who made it, its rows, and how to make it again."""
 
 import base64
+import gzip
 import html
 from collections import Counter
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from IPython.display import HTML
 from ..api import Dataset
 
 NO_ROWS = pd.DataFrame()  # for pages that show pictures or definitions only
+LARGE = 100_000  # bytes of rows from which on a page holds them packed, at a twentieth of the size
 
 
 def sources(item: str, rows: pd.DataFrame, failures: dict[str, str] | None = None) -> HTML:
@@ -43,9 +45,12 @@ def _box(page: str, notebook: str, rows: pd.DataFrame, command: str) -> str:
     executed = html.escape(quote(f"{up}_sources/executed/{page}.ipynb"))
     parts = [f'Made by <a href="{executed}" download>notebooks/{notebook}.ipynb</a>']
     if len(rows):
-        encoded = base64.b64encode(rows.to_csv(index=False).encode()).decode()
-        name = html.escape(page.rpartition("/")[2])
-        link = f'href="data:text/csv;base64,{encoded}" download="{name}.csv"'
+        table, kind, name = rows.to_csv(index=False).encode(), "text/csv", page.rpartition("/")[2]
+        ending = "csv"
+        if len(table) > LARGE:
+            table, kind, ending = gzip.compress(table, mtime=0), "application/gzip", "csv.gz"
+        encoded, name = base64.b64encode(table).decode(), html.escape(f"{name}.{ending}")
+        link = f'href="data:{kind};base64,{encoded}" download="{name}"'
         parts.append(f"<a {link}>its {len(rows)} rows (CSV)</a>")
     parts.append(f"again: <code>{html.escape(command)}</code>")
     return f'<p class="sources">{" · ".join(parts)}</p>'
