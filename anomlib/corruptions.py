@@ -364,9 +364,8 @@ def occlusion_masks(
 ) -> Float[Tensor, "n h w"]:
     """How much of each pixel is covered, from 0 to 1; for the arguments see `occlude`."""
     if shape in ("whole", "nothing"):
-        depth = torch.full(
-            (n, *size), math.copysign(torch.inf, shape == "whole" or -1), device=device
-        )
+        everywhere = torch.inf if shape == "whole" else -torch.inf
+        depth = torch.full((n, *size), everywhere, device=device)
     elif shape == "curves":
         depth = curves(n, size, generator, device)
     else:

@@ -89,8 +89,8 @@ SIGMAS = (0.01, 0.02, 0.05, 0.1)
 # ---- Table 3
 
 
-def table3(rows: pd.DataFrame, printed: pd.DataFrame, metric: str = "pixel_auroc") -> pd.DataFrame:
-    """Percent with and without noise: mean and deviation over seeds, and what the noise adds.
+def table3(rows: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
+    """Pixel AUROC in percent, with and without noise: mean, deviation over seeds, and the gain.
 
     Args:
         rows: of any runs of FAE.
@@ -99,7 +99,7 @@ def table3(rows: pd.DataFrame, printed: pd.DataFrame, metric: str = "pixel_auroc
     Returns:
         A line per place; a category of one seed has no deviation.
     """
-    lines = of_every_arm(in_arms(rows[rows["metric"] == metric], NOISE))
+    lines = of_every_arm(in_arms(rows[rows["metric"] == "pixel_auroc"], NOISE))
     by = ["profile", "dataset", "category"]
     found = lines.assign(value=100 * lines["value"]).groupby([*by, "arm"])["value"]
     wide = found.agg(["mean", "std", "count"]).unstack("arm")
@@ -109,7 +109,7 @@ def table3(rows: pd.DataFrame, printed: pd.DataFrame, metric: str = "pixel_auroc
     kinds = {"pixel_auroc": "mean", "pixel_auroc_std": "std"}
     cells = cells.assign(kind=cells["metric"].map(kinds)).dropna(subset="kind")
     cells = cells.pivot_table(index=by, columns=["kind", "arm"], values="value", sort=False)
-    both = pd.concat([cells, wide]) if metric == "pixel_auroc" else wide
+    both = pd.concat([cells, wide])
     gain = both["mean", "with noise"] - both["mean", "without noise"]
     columns = [(kind, name) for kind in ("mean", "std") for name in NOISE]
     runs = both["count", "with noise"] if "count" in both else np.nan
@@ -189,15 +189,12 @@ def by_penalty(rows: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     lines = of_every_arm(in_arms(rows[rows["metric"].isin([*MEASURES])], penalties()))
     if lines.empty:
         return lines.assign(penalty="", noise=0.0)
-    seconds = records.set_index(["run", "profile"])["seconds.fit"].rename("value")
-    steps = records.set_index(["run", "profile"])["key.settings"].map(lambda s: s.get("steps"))
-    costs = lines.drop_duplicates(["run", "profile"]).drop(columns="value")
-    costs = (
-        costs.join((seconds / steps).rename("value"), on=["run", "profile"])
-        if len(seconds)
-        else costs.iloc[:0]
-    )
-    both = pd.concat([lines, costs.assign(metric="seconds per step")], ignore_index=True)
+    costs = lines.drop_duplicates(["run", "profile"]).assign(metric="seconds per step")
+    fits = records.set_index(["run", "profile"])
+    steps = fits["key.settings"].map(lambda settings: settings.get("steps"))
+    seconds = (fits["seconds.fit"] / steps).rename("value")
+    costs = costs.drop(columns="value").join(seconds, on=["run", "profile"])
+    both = pd.concat([lines, costs], ignore_index=True)
     names = both["arm"].str.rsplit(" | ", n=1, expand=True)
     return both.assign(penalty=names[0], noise=names[1].astype(float))
 
@@ -215,12 +212,11 @@ def show_penalties(table: pd.DataFrame) -> object:
     """The table of the ablation for display: means, with their deviation over seeds."""
     if table.empty:
         return Markdown("*The arms have not run here: `make full ITEM=fae/ablation`.*")
-    scales = {m: (scale, unit) for m, (scale, unit, _) in MEASURES.items()}
-    scales["seconds per step"] = (1000.0, "ms")
-    scale = table["metric"].map({m: s for m, (s, _) in scales.items()})
-    label = table["metric"].map({m: f"{m}, {unit}" for m, (_, unit) in scales.items()})
-    lines = table.assign(mean=scale * table["mean"], sd=scale * table["std"], metric=label)
-    order = [f"{m}, {unit}" for m, (_, unit) in scales.items()]
+    measures = MEASURES | {"seconds per step": (1000.0, "ms", "low")}
+    scale = table["metric"].map({m: factor for m, (factor, *_) in measures.items()})
+    labels = {m: f"{m}, {unit}" for m, (_, unit, _) in measures.items()}
+    metric = table["metric"].map(labels)
+    lines = table.assign(mean=scale * table["mean"], sd=scale * table["std"], metric=metric)
     lines["words"] = [
         f"{m:.2f}" if np.isnan(s) else f"{m:.2f} ± {s:.2f}"
         for m, s in zip(lines["mean"], lines["sd"], strict=True)
@@ -229,7 +225,9 @@ def show_penalties(table: pd.DataFrame) -> object:
     wide = lines.pivot(index=by, columns="metric", values="words")
     runs = lines.groupby(by)["runs"].max()
     names = [NONE, *PENALTIES]
-    wide = wide.reindex(columns=[m for m in order if m in wide]).assign(runs=runs)
+    wide = wide.reindex(columns=[label for label in labels.values() if label in wide]).assign(
+        runs=runs
+    )
     return wide.sort_index(key=lambda i: i.map(names.index) if i.name == "penalty" else i)
 
 

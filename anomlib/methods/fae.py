@@ -287,9 +287,7 @@ class FAE(Method):
         if not len(images):
             return {}
         x, y = fill_missing(images), self.restore(images)
-        high = (
-            distance(*self.size_).to(x.device) > 64
-        )  # half of Nyquist's 128 cycles per 256 pixels
+        high = distance(*self.size_).to(x.device) > 64  # half of Nyquist's 128 per 256 pixels
         fine = [torch.fft.irfft2(torch.fft.rfft2(t) * high, s=self.size_) for t in (y, x)]
         twice, once = (t.flatten(1).norm(dim=1) for t in (self.restore(y) - y, y))
         return {
