@@ -23,7 +23,7 @@ ALLOWED = {
     "studies": {"api", "ops", "features", "corruptions", "methods", "metrics"},
     "methods": {"api", "assets", "corruptions", "features", "library", "ops"},
 }
-BUILDS_ON: dict[str, set[str]] = {}  # paper: the paper it extends, such as {"grad": {"crad"}}
+BUILDS_ON: dict[str, set[str]] = {"grad": {"crad"}}  # paper: the paper it extends
 SHARED = {  # what the papers' files of a folder may import from it, and one another
     "figures": {"common", "arms"},
     "claims": {"outcomes", "printed", "ours", "arms"},
