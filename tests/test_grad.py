@@ -54,12 +54,17 @@ def test_a_grid_is_sampled_between_its_nodes():
     assert found.tolist() == [0, 1, 2, 1.5, 1.5]
 
 
-def test_one_row_of_places_is_the_grid_repeated():
-    grid, places = torch.randn(1, 3, 4, 4), 2 * torch.rand(5, 2, 6, 2) - 1
+def test_sampling_is_that_of_the_library():
+    grid = torch.randn(1, 3, 4, 4, requires_grad=True)
+    places = (2.4 * torch.rand(5, 2, 6, 2) - 1.2).requires_grad_()  # some beyond the edge
     repeated = torch.nn.functional.grid_sample(
         grid.repeat(5, 1, 1, 1), places, align_corners=False
     )
-    assert torch.allclose(sample(grid, places), repeated, atol=1e-6)
+    found = sample(grid, places)
+    assert torch.allclose(found, repeated, atol=1e-6)
+    slopes = [torch.autograd.grad(x.square().sum(), (grid, places)) for x in (found, repeated)]
+    for one, other in zip(*slopes, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
 
 
 def test_grids_give_a_map_of_the_image_and_a_feature_of_each_position():
@@ -100,13 +105,38 @@ def test_refinement_by_hand():
     assert torch.allclose(far, 0.75 * (rebuilt - x))
 
 
-def test_a_block_weighs_what_the_code_prints():
-    """7 residual blocks at 2 x 216 channels: 23.5 million."""
-    with torch.device("meta"):
-        net = crad.recovery(216, 7)
-    count = sum(p.numel() for block in list(net)[:-1] for p in block.parameters())
-    assert count == 7 * (2 * 9 * 432**2 + 4 * 432)
-    assert round(count / 1e6, 1) == 23.5
+def test_blocks_have_the_parameters_of_both_releases():
+    """At 2 x 216 channels 7 residual blocks have 23.5 million, 11 bottlenecks 12.5."""
+
+    def count(blocks: int, expansion: float | None = None) -> int:
+        with torch.device("meta"):
+            net = crad.recovery(216, blocks, expansion)
+        return sum(p.numel() for block in list(net)[:-1] for p in block.parameters())
+
+    assert count(7) == 7 * (2 * 9 * 432**2 + 4 * 432)
+    assert round(count(7) / 1e6, 1) == 23.5
+    wide = 864
+    excite = 2 * wide * wide // 4 + wide + wide // 4
+    inside = 2 * 432 * wide + 9 * wide + 4 * wide + 2 * 432
+    assert count(11, 2.0) == 11 * (inside + excite)
+    assert round(count(11, 2.0) / 1e6, 1) == 12.5
+
+
+def test_the_final_release_of_crad():
+    method = CRAD.as_released("mvtec", "grid", backbone="tiny")
+    assert (method.blocks, method.expansion, method.epochs) == (11, 2.0, 50)
+    assert CRAD.paper("mvtec", "grid").blocks == 7
+    for expansion in (None, 0.5):
+        net = crad.recovery(8, 2, expansion)
+        assert net(torch.randn(3, 16, 5, 5)).shape == (3, 8, 5, 5)
+
+
+def test_networks_start_small_and_without_bias():
+    torch.manual_seed(0)
+    net = crad.coordinate_net(100)
+    assert net[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not net[0].bias.any() and not net[2].bias.any()
+    assert crad.recovery(50, 1)[0].inner[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
 def test_rates_differ_between_grids_and_networks(monkeypatch, toy):
@@ -120,8 +150,8 @@ def test_rates_differ_between_grids_and_networks(monkeypatch, toy):
 
     monkeypatch.setattr(torch.optim, "AdamW", spy)
     tiny(freeze_shared=False).fit(toy.train)
-    # 8 tensors of coordinates, 2 x 8 of blocks and the weight; one pair of grids in each stage
-    assert found == 2 * [[(8 + 2 * 8 + 1, 1e-3), (2, 0.1)]]
+    # 8 tensors of coordinates, 2 x 7 of blocks and the weight; one pair of grids in each stage
+    assert found == 2 * [[(8 + 2 * 7 + 1, 1e-3), (2, 0.1)]]
 
 
 # ---- GRAD's equations

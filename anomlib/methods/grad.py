@@ -51,7 +51,7 @@ from .crad import CRAD, Grids, Head, recovery
 
 def standardise(x: Float[Tensor, "n c h w"], eps: float = 1e-5) -> Float[Tensor, "n c h w"]:
     """Each channel with mean 0 and variance 1 over the positions of each image."""
-    centred = x - x.mean(dim=(2, 3), keepdim=True)
+    centred = x.float() - x.float().mean(dim=(2, 3), keepdim=True)
     return centred / (centred.square().mean(dim=(2, 3), keepdim=True) + eps).sqrt()
 
 
@@ -63,7 +63,7 @@ class BiGrid(Head):
         self.grids, self.fusion, self.lam = settings.grids, settings.fusion, settings.lam
         if self.grids != "normal":  # drawn last, so that the normal grid alone is CRAD
             self.abnormal = Grids(shape, settings.local_grid, settings.global_grid)
-            self.recover_abnormal = recovery(shape[0], settings.blocks)
+            self.recover_abnormal = recovery(shape[0], settings.blocks, settings.expansion)
             self.weight = nn.Parameter(torch.tensor(settings.weight))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
