@@ -15,6 +15,7 @@ from anomlib.methods.grad import (
     contrast,
     largest_block,
     marked_walk,
+    noised,
     paste,
     random_walk,
     standardise,
@@ -123,9 +124,9 @@ def test_blocks_have_the_parameters_of_both_releases():
 
 
 def test_the_final_release_of_crad():
-    method = CRAD.as_released("mvtec", "grid", backbone="tiny")
+    method: Any = CRAD.as_released("mvtec", "grid", backbone="tiny")
     assert (method.blocks, method.expansion, method.epochs) == (11, 2.0, 50)
-    assert CRAD.paper("mvtec", "grid").blocks == 7
+    assert set(method.changes("mvtec", "grid")) == {"backbone", "blocks", "expansion", "epochs"}
     for expansion in (None, 0.5):
         net = crad.recovery(8, 2, expansion)
         assert net(torch.randn(3, 16, 5, 5)).shape == (3, 8, 5, 5)
@@ -133,10 +134,11 @@ def test_the_final_release_of_crad():
 
 def test_networks_start_small_and_without_bias():
     torch.manual_seed(0)
-    net = crad.coordinate_net(100)
+    net: Any = crad.coordinate_net(100)
     assert net[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
     assert not net[0].bias.any() and not net[2].bias.any()
-    assert crad.recovery(50, 1)[0].inner[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
+    block: Any = crad.recovery(50, 1)[0]
+    assert block.inner[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
 
 
 def test_rates_differ_between_grids_and_networks(monkeypatch, toy):
@@ -237,6 +239,15 @@ def test_a_block_is_pasted_where_it_was_before_the_blur():
     assert torch.allclose(blur(torch.ones(1, 1, 3, 3), 0.8), torch.ones(1, 1, 3, 3))
 
 
+def test_noise_instead_of_blocks_is_on_every_second_map():
+    torch.manual_seed(0)
+    x = torch.ones(5, 4, 20, 20)
+    found, mask = noised(x, 0.3)
+    assert mask.flatten(1).float().mean(dim=1).tolist() == [1, 0, 1, 0, 1]
+    assert torch.equal(found[1::2], x[1::2])
+    assert (found[::2] - 1).std().item() == pytest.approx(0.3, rel=0.05)
+
+
 def test_blocks_have_the_size_intensity_and_position_asked_for():
     x = torch.zeros(6, 3, 9, 12)
     point = tiny(size=(0.0, 0.0), intensity=(5.0, 5.0), position=(0.5, 0.25))
@@ -306,6 +317,7 @@ def test_stage_2_leaves_the_abnormal_grids_alone(toy, freeze):
         {"literal_eq4": True},
         {"clean_target": True},
         {"refine_training": False},
+        {"noise": 0.015},
         {"walk": "code", "one_mask_mean": True, "batch_shared_fbp": True},
     ],
 )

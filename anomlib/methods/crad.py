@@ -52,7 +52,7 @@ def aligned(levels: list[Tensor]) -> Features:
     return torch.cat([enlarged(x.float(), (height, width)) for x in levels], dim=1)
 
 
-def enlarged(x: Float[Tensor, "n c _h _w"], size: tuple[int, int]) -> Features:
+def enlarged(x: Float[Tensor, "n c _h _w"], size: tuple[int, ...]) -> Features:
     """Bilinear, corners on corners, as the code."""
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 

@@ -164,6 +164,14 @@ def paste(
     return x + blur(block, sigma), block[:, 0] != 0
 
 
+def noised(
+    x: Float[Tensor, "n c h w"], sd: float
+) -> tuple[Float[Tensor, "n c h w"], Bool[Tensor, "n h w"]]:
+    """What SimpleNet does instead: Gaussian noise on all of every second map."""
+    marked = (torch.arange(len(x), device=x.device) % 2 == 0)[:, None, None].expand_as(x[:, 0])
+    return x + sd * torch.randn(x.shape).to(x) * marked[:, None], marked
+
+
 def largest_block(sizes: tuple[float, float]) -> int:
     """The largest B that is the whole part of a number in [low, high)."""
     return max(int(sizes[0]), -int(-sizes[1] // 1) - 1)
@@ -205,6 +213,7 @@ class GRAD(CRAD):
     # anywhere that holds the block (code)
     blur_sigma: float = 0.8  # code, 3 x 3 cells; 0 for none
     batch_shared_fbp: bool = False
+    noise: float | None = None  # sd of the noise of SimpleNet (Sec. III-C: 0.015), for no blocks
 
     released: ClassVar[dict[str, dict[str, Any]]] = {
         "mvtec": AS_CODE,
@@ -253,7 +262,10 @@ class GRAD(CRAD):
 
     def _first_loss(self, net: BiGrid, x: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
         """Eqs. 3 and 4 on features with blocks pasted in."""
-        pasted, mask = paste(x, self.blocks_for(x), self.blur_sigma)
+        if self.noise is None:
+            pasted, mask = paste(x, self.blocks_for(x), self.blur_sigma)
+        else:
+            pasted, mask = noised(x, self.noise)
         rebuilt, abnormal = net.both(pasted)
         found = contrast(abnormal[:, 0], mask, self.th, self.literal_eq4, self.one_mask_mean)
         return self._loss(rebuilt, x if self.clean_target else pasted) + self.w_con * found
