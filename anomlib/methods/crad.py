@@ -232,9 +232,9 @@ class CRAD(Method):
             FileNotFoundError: the backbone's weights are nowhere; names the places and the fix.
         """
         vars(self).pop("net_", None)
-        x = self._features(images)
+        x = self.features(images)
         with seeded(self.seed), torch.enable_grad():
-            net = self._head(x)
+            net = self.head(x)
             losses = self._train(net, x)
         self.net_, self.losses_, self.size_ = net.eval(), losses, tuple(images.shape[-2:])
         return self
@@ -246,23 +246,23 @@ class CRAD(Method):
             raise RuntimeError(f"no finished fit of {type(self).__name__}: call `fit` first")
         check_size(images, self.size_)
         self.net_.to(images.device)
-        return torch.cat([self._map(self._features(part)) for part in images.split(CHUNK)])
+        return torch.cat([self._map(self.features(part)) for part in images.split(CHUNK)])
 
     def image_score(self, maps: Maps) -> Scores:
         side = [min(self.pool, n) for n in maps.shape[1:]]
         return F.avg_pool2d(maps[:, None], side, stride=1).amax(dim=(1, 2, 3))
 
-    def _features(self, images: Images) -> Float[Tensor, "n c rows columns"]:
+    def features(self, images: Images) -> Float[Tensor, "n c rows columns"]:
         return aligned(cached_features(fill_missing(images), self.backbone, self.levels))
 
-    def _head(self, x: Features) -> nn.Module:
+    def head(self, x: Features) -> nn.Module:
         _, c, h, w = x.shape
         return Head((c, h, w), self).to(x)
 
     def _train(self, net: nn.Module, x: Features) -> list[float]:
-        return self._epochs(net, x, self.epochs, lambda f: self._loss(net(f), f))
+        return self.minimise(net, x, self.epochs, lambda f: self.loss(net(f), f))
 
-    def _epochs(
+    def minimise(
         self, net: nn.Module, x: Tensor, epochs: int, loss: Callable[[Tensor], Tensor]
     ) -> list[float]:
         """Minimises the loss of shuffled batches; returns its mean over each epoch."""
@@ -287,7 +287,7 @@ class CRAD(Method):
             losses.append(total / len(x))
         return torch.stack(losses).tolist() if losses else []
 
-    def _loss(self, rebuilt: Tensor, x: Tensor) -> Float[Tensor, ""]:
+    def loss(self, rebuilt: Tensor, x: Tensor) -> Float[Tensor, ""]:
         """Mean squared error of F_out, through the similarity too."""
         return F.mse_loss(self._refined(rebuilt, x) if self.refine_training else rebuilt, x)
 

@@ -236,7 +236,7 @@ class GRAD(CRAD):
         if not all(0 <= share <= 1 for share in shares):
             raise ValueError("stage1 and position are shares between 0 and 1")
 
-    def _head(self, x: Float[Tensor, "n c h w"]) -> BiGrid:
+    def head(self, x: Float[Tensor, "n c h w"]) -> BiGrid:
         _, c, h, w = x.shape
         side = 2 * largest_block(self.size) + 1
         if self.grids != "normal" and min(h, w) < max(side, 2):
@@ -253,11 +253,11 @@ class GRAD(CRAD):
         first = max(1, round(self.stage1 * self.epochs)) if self.stage1 else 0
         first = self.epochs if self.grids == "abnormal" else min(first, self.epochs)
         net.stage(1, self.freeze_shared)
-        losses = self._epochs(net, x, first, lambda f: self._first_loss(net, f))
+        losses = self.minimise(net, x, first, lambda f: self._first_loss(net, f))
         if self.grids == "both":
             net.stage(2, self.freeze_shared)
             rest = self.epochs - first
-            losses += self._epochs(net, x, rest, lambda f: self._loss(net(f), f))
+            losses += self.minimise(net, x, rest, lambda f: self.loss(net(f), f))
         return losses
 
     def _first_loss(self, net: BiGrid, x: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
@@ -268,7 +268,7 @@ class GRAD(CRAD):
             pasted, mask = noised(x, self.noise)
         rebuilt, abnormal = net.both(pasted)
         found = contrast(abnormal[:, 0], mask, self.th, self.literal_eq4, self.one_mask_mean)
-        return self._loss(rebuilt, x if self.clean_target else pasted) + self.w_con * found
+        return self.loss(rebuilt, x if self.clean_target else pasted) + self.w_con * found
 
     def blocks_for(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
         """One block per map, or one for all, drawn on the CPU so that devices agree."""
