@@ -161,11 +161,14 @@ class Reserved:
 def reserve(run: Run, folder: Path | str) -> Reserved:
     """Checks, before anything is computed, that the results of a run can be written.
 
+    Args:
+        folder: relative to the project, or anywhere.
+
     Raises:
         OSError: the folder cannot be written to.
         RuntimeError: another process is making the same run.
     """
-    folder = Path(folder)
+    folder = PROJECT / folder
     path = folder / ".locks" / f"{run.id}.lock"
     probe = path.with_name(f"{path.stem}.{os.getpid()}.probe")
     try:
@@ -381,6 +384,7 @@ def exemplars(images: pd.DataFrame) -> list[int]:
     Args:
         images: the lines of `per_image`; best and worst by pixel_ap, where there is one.
     """
+    images = images.reset_index(drop=True)
     folders = images["path"].str.rpartition("/")[0]  # the kind, of a unified run in its category
     chosen = list(images.groupby(folders, sort=True).head(1).index)
     if "pixel_ap" in images and images["pixel_ap"].notna().any():
