@@ -45,9 +45,9 @@ def in_arms(rows: pd.DataFrame, arms: dict[str, Arm]) -> pd.DataFrame:
                      if known[w] == base | arm[0]}  # fmt: skip
             chosen = max(chosen, names, key=len)
         named = part.assign(arm=part["settings"].map(chosen)).dropna(subset="arm")
-        keys = [set(known[w].items()) for w in chosen]
-        shared = set.intersection(*keys) if keys else set()
-        found.append(named.assign(shared=", ".join(f"{k} = {v}" for k, v in sorted(shared))))
+        words = [{f"{k} = {v}" for k, v in known[w].items()} for w in chosen]
+        shared = set.intersection(*words) if words else set()
+        found.append(named.assign(shared=", ".join(sorted(shared))))
     return pd.concat(found, ignore_index=True)
 
 

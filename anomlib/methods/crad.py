@@ -270,18 +270,18 @@ class CRAD(Method):
         names = [name for name in learned if name.endswith(("normal.local", "normal.whole"))]
         grids = [learned.pop(name) for name in names]  # the abnormal ones too
         groups = [{"params": [*learned.values()]}, {"params": grids, "lr": self.lr_grid}]
-        optimizer = torch.optim.AdamW(groups, self.lr, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, self.lr_step, 0.1)
+        adam = torch.optim.AdamW(groups, self.lr, weight_decay=self.weight_decay, fused=True)
+        schedule = torch.optim.lr_scheduler.StepLR(adam, self.lr_step, 0.1)
         losses = []
         for _ in progress(range(epochs), type(self).__name__):
             total = x.new_zeros(())
             for some in torch.randperm(len(x)).split(self.batch):
                 with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
                     value = loss(x[some.to(x.device)])
-                optimizer.zero_grad()
+                adam.zero_grad()
                 value.backward()
                 nn.utils.clip_grad_norm_([*learned.values(), *grids], self.clip)
-                optimizer.step()
+                adam.step()
                 total = total + value.detach() * len(some)
             schedule.step()
             losses.append(total / len(x))
