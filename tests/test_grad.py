@@ -42,7 +42,7 @@ def bigrid(**settings: Any) -> BiGrid:
 
 def test_levels_are_aligned_to_the_largest():
     small, large = torch.full((1, 2, 1, 2), 7.0), torch.arange(4.0).view(1, 1, 2, 2)
-    x = aligned([small, large])  # Eq. 1
+    x = aligned([small, large], corners=True)  # Eq. 1
     assert x.shape == (1, 3, 2, 2)
     assert (x[:, :2] == 7).all() and torch.equal(x[:, 2:], large)
 

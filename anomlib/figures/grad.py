@@ -244,12 +244,14 @@ def bubbles(table: pd.DataFrame) -> Picture:
     """
     figure = Picture(figsize=(7, 4), dpi=110)
     axes = figure.subplots()
-    for line in table.dropna(subset=["fps", "image_auroc"]).to_dict("records"):
+    shown = table.dropna(subset=["fps", "image_auroc"]).sort_values(["image_auroc", "fps"])
+    for i, line in enumerate(shown.to_dict("records")):
         color = PALETTE.get(line["method"], "0.5")
         at = (line["fps"], line["image_auroc"])
         axes.scatter(*at, s=line["memory_mb"] / 4, color=color, alpha=0.5, edgecolor=color)
         words = f"{line['method']}\n{line['memory_mb'] / 1024:.2f} GB"
-        axes.annotate(words, at, (0, 10), textcoords="offset points", ha="center", fontsize=7)
+        place = {"xytext": (0, (11, -27)[i % 2]), "textcoords": "offset points"}
+        axes.annotate(words, at, ha="center", fontsize=7, **place)  # above and below in turn
     axes.set_xscale("log")
     axes.set(xlabel="images per second", ylabel="image AUROC")
     axes.margins(0.18)

@@ -47,6 +47,8 @@ def per_category(lines: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Means over seeds: a line per category and one for their mean, a column per name."""
     chosen = lines[lines["metric"] == metric]
     cells = chosen.groupby([*PLACE, "name"], sort=False)["value"].mean().unstack("name")
+    order = ["grad", *(n for n in GRIDS if n in cells), "crad"]
+    cells = cells[[n for n in order if n in cells] + [n for n in cells if n not in order]]
     found = []
     for (profile, dataset), part in cells.groupby(level=PLACE[:2], sort=False):
         found.append(part)
@@ -97,14 +99,14 @@ def stored(
     load: Callable[[Any, Path], dict[str, np.ndarray] | None],
     folder: Callable[[str], Path],
 ) -> dict[tuple[str, str], dict[str, dict[str, np.ndarray]]]:
-    """(dataset, category) -> path -> name -> map, of unified runs that stored maps.
+    """(dataset, category) -> path -> method -> map, of unified runs that stored maps.
 
     Args:
         runs: profile and run.
         load: `results.load_maps`.
         folder: `experiments.folder_of`.
     """
-    names = named(rows).drop_duplicates("run").set_index("run")["name"]
+    names = named(rows).query("name not in @GRIDS").drop_duplicates("run").set_index("run")["name"]
     found: dict[tuple[str, str], dict[str, dict[str, np.ndarray]]] = {}
     for profile, run in runs:
         maps = load(run, folder(profile)) or {}
@@ -282,13 +284,12 @@ def to_time(methods: dict[str, Any], rows: pd.DataFrame, few: dict[str, int]) ->
 
     Args:
         methods: `anomlib.METHODS`.
-        rows: of one metric on one category; of several settings, those of the most runs.
+        rows: of `near`.
         few: settings that shorten a training, for the methods that have them.
     """
     found = {}
     for name, part in rows.groupby("method", sort=False):
-        words = part["settings"].value_counts().index[0]
-        kind = methods[str(name)]
+        words, kind = part["settings"].iloc[0], methods[str(name)]
         known = {f.name for f in fields(kind)}
         asked = read_departures(words) | {k: v for k, v in few.items() if k in known}
         found[str(name)] = kind(
@@ -297,10 +298,33 @@ def to_time(methods: dict[str, Any], rows: pd.DataFrame, few: dict[str, int]) ->
     return found
 
 
+def near(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The image AUROC of each method in one place: on the dataset, or a variant of it.
+
+    Where there are several profiles or variants, those of the dataset itself come first, then the
+    fullest profile; what departs least from a method's usual settings is not asked.
+    """
+    base = dataset.partition("+")[0]
+    lines = rows[
+        (rows["metric"] == "image_auroc") & (rows["dataset"].str.split("+").str[0] == base)
+    ]
+    places = ["method", "dataset", "profile", "trained_on", "settings"]
+    counts = lines.groupby(places, sort=False).size().rename("n").reset_index()
+    counts = counts.assign(exact=counts["dataset"] == dataset, full=counts["profile"] == "full")
+    best = counts.sort_values(["exact", "full", "n"], ascending=False, kind="stable")
+    return lines.merge(best.drop_duplicates("method")[places], on=places)
+
+
 def with_auroc(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The measured costs with the mean image AUROC of each method's runs."""
-    means = rows.groupby("method")["value"].mean().rename("image_auroc")
-    return table.join(means, on="method") if len(table) else table.assign(image_auroc=[])
+    """The measured costs, and the mean image AUROC of each method: on what, of how many categories.
+
+    Args:
+        rows: of `near`.
+    """
+    found = rows.groupby("method").agg(
+        image_auroc=("value", "mean"), of=("dataset", "first"), categories=("category", "nunique")
+    )
+    return table.assign(error=table["error"].fillna("")).join(found, on="method")
 
 
 # ---- identical shortcut

@@ -41,20 +41,18 @@ from ..ops import box_mean, check_size, fill_missing, progress, seeded
 Features = Float[Tensor, "n c h w"]
 Places = Float[Tensor, "n h w 2"]
 Shares = Float[Tensor, "n 1 h w"]
-CHUNK = 16  # images at once, where nothing is learned
 
 # Features and their coordinates
 
 
-def aligned(levels: list[Tensor]) -> Features:
+def aligned(levels: list[Tensor], corners: bool) -> Features:
     """All levels at the size of the largest, their channels in a row."""
-    height, width = (max(x.shape[d] for x in levels) for d in (-2, -1))
-    return torch.cat([enlarged(x.float(), (height, width)) for x in levels], dim=1)
+    size = tuple(max(x.shape[d] for x in levels) for d in (-2, -1))
+    return torch.cat([enlarged(x.float(), size, corners) for x in levels], dim=1)
 
 
-def enlarged(x: Float[Tensor, "n c _h _w"], size: tuple[int, ...]) -> Features:
-    """Bilinear, corners on corners, as the code."""
-    return F.interpolate(x, size, mode="bilinear", align_corners=True)
+def enlarged(x: Float[Tensor, "n c _h _w"], size: tuple[int, ...], corners: bool) -> Features:
+    return F.interpolate(x, size, mode="bilinear", align_corners=corners)
 
 
 def coordinate_net(channels: int) -> nn.Sequential:
@@ -195,6 +193,7 @@ class CRAD(Method):
 
     backbone: str = "efficientnet_b4"  # code
     levels: tuple[int, ...] = (2, 3)  # code: its stages 3 and 4; here at 1/8 and 1/16
+    corners: bool = True  # code: maps are enlarged with corners on corners; False: centres
     local_grid: int = 8  # code, nodes along a side
     global_grid: int = 4  # code
     blocks: int = 7  # code, first release
@@ -246,14 +245,15 @@ class CRAD(Method):
             raise RuntimeError(f"no finished fit of {type(self).__name__}: call `fit` first")
         check_size(images, self.size_)
         self.net_.to(images.device)
-        return torch.cat([self._map(self.features(part)) for part in images.split(CHUNK)])
+        return torch.cat([self._map(self.features(part)) for part in images.split(16)])
 
     def image_score(self, maps: Maps) -> Scores:
         side = [min(self.pool, n) for n in maps.shape[1:]]
         return F.avg_pool2d(maps[:, None], side, stride=1).amax(dim=(1, 2, 3))
 
     def features(self, images: Images) -> Float[Tensor, "n c rows columns"]:
-        return aligned(cached_features(fill_missing(images), self.backbone, self.levels))
+        levels = cached_features(fill_missing(images), self.backbone, self.levels)
+        return aligned(levels, self.corners)
 
     def head(self, x: Features) -> nn.Module:
         _, c, h, w = x.shape
@@ -297,4 +297,4 @@ class CRAD(Method):
     def _map(self, x: Float[Tensor, "n c rows columns"]) -> Maps:
         """How far F_out is from F, at the size of the images."""
         far = (self._refined(self.net_(x), x) - x).norm(dim=1, keepdim=True)
-        return box_mean(enlarged(far, self.size_), self.smooth)[:, 0]
+        return box_mean(enlarged(far, self.size_, self.corners), self.smooth)[:, 0]
