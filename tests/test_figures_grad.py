@@ -49,7 +49,6 @@ def html(shown: Any) -> str:
 # ---- Figure 2
 
 
-@pytest.mark.skip(reason="type check: `framework` hands `arrow` an int of BOXES for a float")
 def test_the_framework_has_a_box_per_part():
     parts = study.parts((272, 32, 32), GRAD())
     figure = draw.framework(parts)
@@ -203,8 +202,8 @@ def test_bubbles_are_of_methods_with_both_numbers():
     lines.append(("random", 9.0, np.nan, 1.0))
     table = pd.DataFrame(lines, columns=["method", "fps", "image_auroc", "memory_mb"])
     (axes,) = draw.bubbles(table).axes
-    assert [t.get_text() for t in axes.texts] == ["padim\n2.00 GB", "grad\n0.50 GB"]
-    large, small = (float(np.asarray(c.get_sizes())[0]) for c in axes.collections)  # type: ignore[attr-defined]
+    assert [t.get_text() for t in axes.texts] == ["grad\n0.50 GB", "padim\n2.00 GB"]
+    small, large = (float(np.asarray(c.get_sizes())[0]) for c in axes.collections)  # type: ignore[attr-defined]
     assert large == 4 * small
 
 
@@ -464,7 +463,6 @@ def test_methods_are_timed_as_they_ran_but_shortly():
     words = 'backbone="tiny",epochs=100,size=[0.5, 3.0]'
     table = rows(
         *(("grad", words, "dots", seed, 0.5) for seed in (0, 1)),
-        ("grad", "epochs=100", "dots", 0, 0.5),  # fewer runs
         ("pixelmean", "blur=3", "dots", 0, 0.5),
     )
     found = tables.to_time(METHODS, table, {"epochs": 1})
@@ -474,12 +472,24 @@ def test_methods_are_timed_as_they_ran_but_shortly():
 
 
 def test_costs_stand_beside_the_mean_auroc():
-    table = rows(("grad", BASE, "dots", 0, 0.6), ("grad", BASE, "dots", 1, 0.8))
-    costs = pd.DataFrame({"method": ["grad", "padim"], "fps": [5.0, 6.0]})
+    table = rows(("grad", BASE, "dots", 0, 0.6), ("grad", BASE, "grid", 1, 0.8))
+    costs = pd.DataFrame({"method": ["grad", "padim"], "fps": [5.0, 6.0], "error": [np.nan, "x"]})
     found = tables.with_auroc(costs, table)
+    assert found[["error", "of", "categories"]].iloc[0].tolist() == ["", DRAWN, 2]
     assert found["image_auroc"].iloc[0] == pytest.approx(0.7)
     assert np.isnan(found["image_auroc"].iloc[1]) and list(found["fps"]) == [5, 6]
     assert "image_auroc" in tables.with_auroc(costs[:0], table)
+
+
+def test_the_nearest_runs_lend_their_auroc():
+    other = rows(("grad", BASE, "dots", 0, 0.9), dataset="textures+size=128")
+    here = rows(("grad", BASE, "dots", 0, 0.6), ("grad", BASE, "grid", 0, 0.6))
+    few = rows(("grad", "epochs=1", "dots", 0, 0.5))
+    far = rows(("fae", "paper", "dots", 0, 0.7), dataset="textures+size=32")
+    demo = here.assign(profile="demo", value=0.1)
+    found = tables.near(pd.concat([other, demo, few, here, far]), DRAWN)
+    assert found.groupby("method")["value"].mean().to_dict() == {"grad": 0.6, "fae": 0.7}
+    assert tables.near(rows(("grad", BASE, "dots", 0, 0.9), dataset="mtd"), DRAWN).empty
 
 
 def test_residuals_stand_side_by_side():

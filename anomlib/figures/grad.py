@@ -12,21 +12,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from .common import HEAT, PALETTE, VARIANTS, Columns, Photo, Picture, arrow, grid
+from .common import HEAT, OTHERS, PALETTE, VARIANTS, Columns, Photo, Picture, arrow, grid
 
 # Figure 2: the framework
 
 BOXES = {  # part -> middle, in steps to the right and up, and colour
-    "features": (0, 0, "0.92"),
-    "local coordinates": (1, 0.45, "#d0e3f0"),
-    "global coordinates": (1, -0.45, "#d0e3f0"),
-    "normal grids, sampled": (2, 0.9, "#c7e9c0"),
-    "abnormal grids, sampled": (2, -0.9, "#fcd5b5"),
-    "blocks": (3, 0.9, "#c7e9c0"),
-    "standardised, blocks": (3, -0.9, "#fcd5b5"),
-    "fused": (4, 0, "0.92"),
-    "refined": (5, 0, "0.92"),
-    "map": (6, 0, "0.92"),
+    "features": (0.0, 0.0, "0.92"),
+    "local coordinates": (1.0, 0.45, "#d0e3f0"),
+    "global coordinates": (1.0, -0.45, "#d0e3f0"),
+    "normal grids, sampled": (2.0, 0.9, "#c7e9c0"),
+    "abnormal grids, sampled": (2.0, -0.9, "#fcd5b5"),
+    "blocks": (3.0, 0.9, "#c7e9c0"),
+    "standardised, blocks": (3.0, -0.9, "#fcd5b5"),
+    "fused": (4.0, 0.0, "0.92"),
+    "refined": (5.0, 0.0, "0.92"),
+    "map": (6.0, 0.0, "0.92"),
 }
 JOINTS = [
     ("features", "local coordinates"), ("features", "global coordinates"),
@@ -197,7 +197,8 @@ def whole_images(places: np.ndarray, names: list[str], good: np.ndarray, nodes: 
     figure = Picture(figsize=(6, 4.2), dpi=110)
     axes = figure.subplots()
     _grid_axes(axes, nodes)
-    for color, name in zip([*VARIANTS, *PALETTE.values()], sorted(set(names)), strict=False):
+    colours = dict.fromkeys([*VARIANTS, *PALETTE.values(), *OTHERS])
+    for color, name in zip(colours, sorted(set(names)), strict=False):
         here = np.array([n == name for n in names])
         for marker, chosen in (("o", here & good), ("x", here & ~good)):
             x, y = places[chosen].T

@@ -173,7 +173,8 @@ def differences(lines: pd.DataFrame, metrics: list[str]) -> object:
     """Each changed setting against none, in points, with the deviation over seeds; for display."""
     means = lines[lines["metric"].isin(metrics)]
     means = means.groupby(["changed", "metric", "seed"], sort=False)["value"].mean()
-    if means.index.get_level_values("changed").nunique() < 2:
+    known = set(means.index.get_level_values("changed"))
+    if len(known) < 2 or "" not in known:
         return Markdown("*Its runs are not here: `make full ITEM=grad/ablations`.*")
     plain = means.loc[""]
     gaps = 100 * (means - plain.reindex(means.index.droplevel("changed")).to_numpy())
@@ -316,7 +317,7 @@ def near(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
 
 def with_auroc(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The measured costs, and the mean image AUROC of each method: on what, of how many categories.
+    """The measured costs, and each method's mean image AUROC, on what and of how many categories.
 
     Args:
         rows: of `near`.

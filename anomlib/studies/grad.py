@@ -132,13 +132,13 @@ def _photo(x: Float[Tensor, "1 3 h w"]) -> np.ndarray:
 
 
 def at_positions(
-    masks: Float[Tensor, "n h w"], like: Features, least: float = 0.5
-) -> Bool[Tensor, "n r c"]:
+    masks: Float[Tensor, "n H W"], like: Features, least: float = 0.5
+) -> Bool[Tensor, "n h w"]:
     """The positions of feature maps of which more than a share is covered."""
     return covered(masks, like) > least
 
 
-def covered(masks: Float[Tensor, "n h w"], like: Features) -> Float[Tensor, "n r c"]:
+def covered(masks: Float[Tensor, "n H W"], like: Features) -> Float[Tensor, "n h w"]:
     height, width = like.shape[-2:]
     return F.adaptive_avg_pool2d(masks, (height, width))
 

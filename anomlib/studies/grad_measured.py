@@ -126,7 +126,8 @@ def footprints(methods: dict[str, Method], train: Images, test: Images) -> pd.Da
             except (ValueError, FileNotFoundError, ImportError) as error:  # such as no weights
                 found = {"error": str(error)}
         lines.append({"method": name, "error": ""} | found)
-    return pd.DataFrame(lines)
+    columns = ["method", "error", "device", "fps", "fit_seconds", "memory_mb", "cuda_mb"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def footprint(method: Method, train: np.ndarray, test: np.ndarray) -> dict[str, float | str]:
