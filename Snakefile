@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from anomlib import datasets, experiments
+from anomlib import datasets, experiments, unified
 from anomlib.assets import data_root, source_root
 
 ROOT = data_root()
@@ -87,8 +87,15 @@ rule data:
 # ---- runs
 
 
+def members(run):
+    """The (dataset, category) pairs of a run: one, or those that one model is for."""
+    if run.trained_on == "own":
+        return [(run.dataset, run.category)]
+    return unified.members(run.dataset, run.trained_on)
+
+
 def at_hand(run):
-    return run.category in datasets.categories(run.dataset)
+    return all(category in datasets.categories(name) for name, category in members(run))
 
 
 # (folder of the results, name of a notebook that makes runs) -> its runs, of which a sweep has many
@@ -140,13 +147,14 @@ if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & set(sys.ar
 def run_inputs(wildcards):
     run = JOBS[wildcards.folder, wildcards.job][0]
     modules = [named(path) for path in experiments.closure(run.method)]
-    data = [stamp(run.dataset)] if Path(stamp(run.dataset)).exists() else []
+    stamps = {stamp(name) for name, _ in members(run)}
+    data = sorted(path for path in stamps if Path(path).exists())
     return ["notebooks/run.ipynb", *data, *modules]
 
 
 def run_parameters(wildcards):
     job = JOBS[wildcards.folder, wildcards.job]
-    names = ("method", "settings", "dataset", "category", "seed")
+    names = ("method", "settings", "trained_on", "dataset", "category", "seed")
     parameters = {name: getattr(job[0], name) for name in names}
     if len(job) > 1:
         parameters["sweep"] = experiments.steps_of(job)

@@ -89,7 +89,7 @@ def steps_of(job: list[Run]) -> list[str | dict[str, Any]]:
 
 
 def _expand(entry: dict[str, Any]) -> list[list[Run]]:
-    known = {*KEY, "sweep"} - {"trained_on"}  # run.ipynb trains on its own category
+    known = {*KEY, "sweep"}
     unknown, missing = set(entry) - known, {"method", "dataset", "category"} - set(entry)
     if unknown or missing:
         raise ValueError(f"{entry}: unknown fields {sorted(unknown)}, missing {sorted(missing)}")
@@ -104,6 +104,7 @@ def _expand(entry: dict[str, Any]) -> list[list[Run]]:
                 dataset=d + (v if isinstance(v, str) else ""),
                 category=c,
                 seed=seed,
+                trained_on=entry.get("trained_on", "own"),
             )
             for v in variants
         ]
@@ -128,7 +129,7 @@ def by_data(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
 def closure(method: str) -> list[Path]:
     """The modules whose change may move a number of this method: its imports, and its judges."""
     package = PROJECT / "anomlib"
-    judges = ("datasets", "metrics", "results", "experiments")
+    judges = ("datasets", "unified", "metrics", "results", "experiments")
     queue = [package / "methods" / f"{method}.py", *(package / f"{name}.py" for name in judges)]
     found: set[Path] = set()
     while queue:

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from .api import Dataset, Maps, Method
+from .api import Dataset, Maps, Method, Scores
 from .assets import PROJECT
 from .datasets import load as load_data
 from .experiments import KEY, PROFILES, Run, folder_of, jobs_of
@@ -25,6 +25,8 @@ from .metrics import (
     per_image_pixel,
     pixel_metrics,
 )
+from .unified import ALL, parts
+from .unified import load as load_all
 
 COLUMNS = [*KEY, "metric", "value"]
 # What pages read of the run records, so that an empty folder is an empty table
@@ -40,9 +42,19 @@ def evaluate(method: Method, data: Dataset, maps: Maps, trained_on: str = "own")
     """One row per metric; a metric that is undefined on these data has no row.
 
     Image metrics need images of both labels, pixel metrics need masks. `pixel_*` and `aupro` pool
-    the pixels of all test images; `mean_image_*` average over images, as SSDnet's paper does.
+    the pixels of all test images; `mean_image_*` average over images, as SSDnet's paper does. Of
+    a unified run each category has its own rows.
     """
-    scores = method.image_score(maps)
+    settings, scores = method.departures(data.name, data.category), method.image_score(maps)
+    lines = []
+    for part, chosen in parts(data):
+        run = (slug(method), settings, trained_on, part.name, part.category, method.seed)
+        values = _values(method, part, maps[chosen], scores[chosen])
+        lines += [(*run, *item) for item in values.items()]
+    return pd.DataFrame(lines, columns=COLUMNS).dropna(subset="value", ignore_index=True)
+
+
+def _values(method: Method, data: Dataset, maps: Maps, scores: Scores) -> dict[str, float]:
     values = {}
     if data.labels.any() and not data.labels.all():
         values |= {name: metric(scores, data.labels) for name, metric in IMAGE_METRICS.items()}
@@ -50,17 +62,13 @@ def evaluate(method: Method, data: Dataset, maps: Maps, trained_on: str = "own")
         values |= pixel_metrics(maps, data.masks)
         values["mean_image_pixel_auroc"] = mean_image_pixel_auroc(maps, data.masks)
         values["mean_image_pixel_ap"] = mean_image_pixel_ap(maps, data.masks)
-    values |= method.diagnostics(data.test[~data.labels], maps[~data.labels])
-    settings = method.departures(data.name, data.category)
-    run = (slug(method), settings, trained_on, data.name, data.category, method.seed)
-    rows = pd.DataFrame([(*run, *item) for item in values.items()], columns=COLUMNS)
-    return rows.dropna(subset="value", ignore_index=True)
+    return values | method.diagnostics(data.test[~data.labels], maps[~data.labels])
 
 
 def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
     """One line per test image: path, kind, label, score, and with masks the pixels' metrics."""
     table = pd.DataFrame({"path": data.paths})
-    table["kind"] = table["path"].str.partition("/")[0]
+    table["kind"] = table["path"].str.rsplit("/").str[-2]
     table["label"] = data.labels.int().cpu().numpy()
     table["score"] = method.image_score(maps).cpu().numpy()
     if data.masks is not None:
@@ -73,21 +81,37 @@ def per_image(method: Method, data: Dataset, maps: Maps) -> pd.DataFrame:
 
 
 def steps(
-    method: Method, dataset: str, category: str, sweep: Sequence[str | dict[str, Any]], device: str
+    method: Method,
+    dataset: str,
+    category: str,
+    sweep: Sequence[str | dict[str, Any]],
+    device: str,
+    trained_on: str = "own",
 ) -> Iterator[tuple[Dataset, Method, bool]]:
     """What a run goes through: the method on its dataset, then what the sweep changes of either.
 
     Args:
         sweep: further datasets, or further settings of the method on the last dataset.
+        trained_on: own, or what one model is for, as in `unified`; the category is then "all".
 
     Yields:
         Data, method, and whether it needs a fit, which has to be done before the next step.
+
+    Raises:
+        ValueError: a category and `trained_on` that do not go together; else as the loaders.
     """
-    data, last = load_data(dataset, category).to(device), method
+    if (category == ALL) != (trained_on != "own"):
+        raise ValueError(f"category {category!r} does not go with trained_on {trained_on!r}")
+
+    def read(name: str) -> Dataset:
+        own = trained_on == "own"
+        return (load_data(name, category) if own else load_all(name, trained_on)).to(device)
+
+    data, last = read(dataset), method
     yield data, method, True
     for step in sweep:
         if isinstance(step, str):
-            train, data = data.train, load_data(step, category).to(device)
+            train, data = data.train, read(step)
             last = method
             yield data, method, not train.equal(data.train)  # noise comes on test images only
             continue
@@ -137,11 +161,14 @@ class Reserved:
 def reserve(run: Run, folder: Path | str) -> Reserved:
     """Checks, before anything is computed, that the results of a run can be written.
 
+    Args:
+        folder: relative to the project, or anywhere.
+
     Raises:
         OSError: the folder cannot be written to.
         RuntimeError: another process is making the same run.
     """
-    folder = Path(folder)
+    folder = PROJECT / folder
     path = folder / ".locks" / f"{run.id}.lock"
     probe = path.with_name(f"{path.stem}.{os.getpid()}.probe")
     try:
@@ -247,7 +274,15 @@ def load_images(rows: pd.DataFrame, root: Path | str | None = None) -> pd.DataFr
     )
     empty = pd.DataFrame(columns=["path", "kind", "label", "score", "run", "profile"])
     lines = pd.concat(tables, ignore_index=True) if tables else empty
-    return lines.merge(keys, on=["run", "profile"])
+    lines["path"] = lines["path"].astype(str)
+    several = lines["path"].str.count("/") == 3  # of a unified run: <dataset>/<category> in front
+    own = lines[~several].merge(keys, on=["run", "profile"])
+    if not several.any():
+        return own
+    place = lines.loc[several, "path"].str.split("/", n=2, expand=True)
+    of_all = lines[several].assign(dataset=place[0], category=place[1], path=place[2])
+    both = of_all.merge(keys, on=["run", "profile", "dataset", "category"])
+    return pd.concat([own, both], ignore_index=True)
 
 
 def load_study(item: str, root: Path | str | None = None) -> pd.DataFrame:
@@ -349,7 +384,9 @@ def exemplars(images: pd.DataFrame) -> list[int]:
     Args:
         images: the lines of `per_image`; best and worst by pixel_ap, where there is one.
     """
-    chosen = list(images.groupby("kind", sort=True).head(1).index)
+    images = images.reset_index(drop=True)
+    folders = images["path"].str.rpartition("/")[0]  # the kind, of a unified run in its category
+    chosen = list(images.groupby(folders, sort=True).head(1).index)
     if "pixel_ap" in images and images["pixel_ap"].notna().any():
         ranked = images["pixel_ap"].dropna().sort_values(kind="stable").index
         chosen += [ranked[-1], ranked[len(ranked) // 2], ranked[0]]

@@ -16,7 +16,7 @@ from anomlib import results
 from anomlib.assets import PROJECT
 
 AGAIN = PROJECT / "results" / "rerun"
-KEYS = ("method", "settings", "dataset", "category", "seed")
+KEYS = ("method", "settings", "trained_on", "dataset", "category", "seed")
 
 
 def main() -> int:

@@ -9,6 +9,10 @@ from jaxtyping import TypeCheckError
 from anomlib import METHODS
 
 # Settings that make a method small enough for a test: departures, all of them
+GRIDS = {
+    **{"backbone": "tiny", "levels": (1,), "blocks": 1, "epochs": 20, "batch": 2},
+    **{"refine_training": False, "smooth": 1, "pool": 1},
+}
 TINY = {
     "ssdnet": {"epochs": 40, "widths": (8, 16), "skip": 0, "resolutions": (5,)},
     "subspace": {"backbone": "tiny", "sample": 5, "sparsity": 3, "sigma": 1.0},
@@ -20,6 +24,8 @@ TINY = {
         **{"width": 4, "blocks": 1, "textures": "procedural", "times": 0},
         **{"steps": 60, "batch": 4, "lr": 1e-2},
     },
+    "grad": {**GRIDS, "size": (0.5, 3.0)},
+    "crad": GRIDS,
     "glcm": {"window": 4, "levels": 16, "stride": 1},
     "spectral_residual": {"width": None, "sigma": 2.0},
     "pg_lsr": {"width": None, "patch": 6, "overlap": 3, "sigma": 1.0},

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from anomlib import results
-from anomlib.figures import arms
+from anomlib.figures import arms, page
 from anomlib.figures import fae_results as draw
 
 SMALL = {"steps": 400, "width": 8}
@@ -55,14 +55,14 @@ def test_pairs_share_category_and_seed():
         *(({}, "grid", s, 0.5 + x) for s, x in enumerate((0.1, 0.2, 0.4))),
         *((NONE, "grid", s, 0.5 + x) for s, x in enumerate((0.0, 0.3, 0.1))),
     )
-    line = draw.paired(ours, draw.NOISE, ["pixel_auroc"]).iloc[0]
+    line = arms.paired(ours, draw.NOISE, ["pixel_auroc"]).iloc[0]
     gaps = np.array([0.1, -0.1, 0.3])
     assert line["difference"] == pytest.approx(gaps.mean())
     assert line["sd"] == pytest.approx(gaps.std(ddof=1))
     assert (line["positive"], line["pairs"]) == (2, 3)
     t = gaps.mean() / (gaps.std(ddof=1) / np.sqrt(3))  # two-sided, two degrees of freedom
     assert line["p"] == pytest.approx(1 - t / np.sqrt(t**2 + 2))
-    assert draw.paired(ours[:3], draw.NOISE, ["pixel_auroc"]).empty
+    assert arms.paired(ours[:3], draw.NOISE, ["pixel_auroc"]).empty
 
 
 def ablation(metric="pixel_auroc", categories=("grid", "dots"), seeds=(0, 1)):
@@ -152,5 +152,5 @@ def test_grades_are_a_table():
 
 def test_misprints_are_listed():
     printed = results.published("fae", "table2")
-    shown = draw.misprints(printed).data  # type: ignore[attr-defined]
+    shown = page.misprints(printed).data  # type: ignore[attr-defined]
     assert len(shown) and shown["note"].str.startswith("misprint").all()

@@ -14,16 +14,17 @@ ALLOWED = {
     "features": {"api", "assets", "ops"},
     "library": {"api", "assets", "features", "ops"},
     "datasets": {"api", "assets"},
+    "unified": {"api", "datasets"},
     "metrics": {"api"},
     "experiments": {"assets"},
     "record": {"api", "assets", "experiments", "metrics"},
-    "results": {"api", "assets", "datasets", "experiments", "metrics"},
+    "results": {"api", "assets", "datasets", "experiments", "metrics", "unified"},
     "claims": {"api"},  # how settings are spelled
     "figures": {"api", "metrics"},
     "studies": {"api", "ops", "features", "corruptions", "methods", "metrics"},
     "methods": {"api", "assets", "corruptions", "features", "library", "ops"},
 }
-BUILDS_ON: dict[str, set[str]] = {}  # paper: the paper it extends, such as {"grad": {"crad"}}
+BUILDS_ON: dict[str, set[str]] = {"grad": {"crad"}}  # paper: the paper it extends
 SHARED = {  # what the papers' files of a folder may import from it, and one another
     "figures": {"common", "arms"},
     "claims": {"outcomes", "printed", "ours", "arms"},
@@ -77,7 +78,7 @@ def test_lengths():
     lines = {p: len(p.read_text().splitlines()) for p in PACKAGE.rglob("*.py")}
     assert max(n for p, n in lines.items() if p.parent.name == "methods") <= 300
     counted = [n for p, n in lines.items() if p.relative_to(PACKAGE).parts[0] not in FREE]
-    assert sum(counted) <= 2650
+    assert sum(counted) <= 2800
 
 
 def test_methods_are_a_literal_of_files():

@@ -158,7 +158,7 @@ def test_maps_are_stored_scaled_and_found_again(tmp_path, run, tables, toy):
 def test_exemplars_are_first_of_each_kind_best_median_and_worst():
     images = pd.DataFrame(
         {
-            "kind": ["a", "a", "a", "b", "good"],
+            "path": ["a/1", "a/2", "a/3", "b/1", "good/1"],
             "pixel_ap": [0.5, 0.1, 0.9, 0.3, np.nan],
         }
     )

@@ -33,7 +33,17 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from . import fae, fae_measured, fae_theory, fair, fair_signals, grad, ssdnet, subspace
+from . import (
+    fae,
+    fae_measured,
+    fae_theory,
+    fair,
+    fair_signals,
+    grad,
+    grad_measured,
+    ssdnet,
+    subspace,
+)
 from .ours import COLUMNS, LINE_COLUMNS, STUDY_COLUMNS
 from .outcomes import PROFILES, SCOPES, Decision, Outcome, Studies
 
@@ -63,6 +73,7 @@ MEASURED: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
     **ssdnet.MEASURED,
     **subspace.MEASURED,
     **fair.MEASURED,
+    **grad_measured.MEASURED,
     **fae.MEASURED,
 }
 IMAGEWISE: dict[str, Callable[[pd.DataFrame], Decision | None]] = {
@@ -73,6 +84,7 @@ STUDIED: dict[str, Callable[[Studies], Decision | None]] = {
     **ssdnet.STUDIED,
     **subspace.STUDIED,
     **fair_signals.STUDIED,
+    **grad_measured.STUDIED,
     **fae_measured.STUDIED,
 }
 JOINED: dict[str, Callable[[pd.DataFrame, Studies], Decision | None]] = {**fair.JOINED}
@@ -81,6 +93,7 @@ EXACT: dict[str, Callable[[], Outcome]] = {
     **subspace.EXACT,
     **fair.EXACT,
     **fair_signals.EXACT,
+    **grad_measured.EXACT,
     **fae_theory.EXACT,
 }
 

@@ -253,7 +253,7 @@ def defective(images: pd.DataFrame, column: str) -> pd.DataFrame:
 ABSENT = {  # methods that are not waited for, and why
     "winclip": "its weights are not at hand",
     **dict.fromkeys(
-        "ae_ssim destseg dfr dsr fastflow riad simplenet stfpm".split(), "not run here"
+        "ae_ssim destseg dfr dsr fastflow riad simplenet stfpm uniad".split(), "not run here"
     ),
 }
 Found = TypeVar("Found")

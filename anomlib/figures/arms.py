@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
+from scipy.stats import ttest_rel
 
 from ..api import read_departures
 from .common import Columns, Photo, grid
@@ -44,9 +45,9 @@ def in_arms(rows: pd.DataFrame, arms: dict[str, Arm]) -> pd.DataFrame:
                      if known[w] == base | arm[0]}  # fmt: skip
             chosen = max(chosen, names, key=len)
         named = part.assign(arm=part["settings"].map(chosen)).dropna(subset="arm")
-        keys = [set(known[w].items()) for w in chosen]
-        shared = set.intersection(*keys) if keys else set()
-        found.append(named.assign(shared=", ".join(f"{k} = {v}" for k, v in sorted(shared))))
+        words = [{f"{k} = {v}" for k, v in known[w].items()} for w in chosen]
+        shared = set.intersection(*words) if words else set()
+        found.append(named.assign(shared=", ".join(sorted(shared))))
     return pd.concat(found, ignore_index=True)
 
 
@@ -99,12 +100,14 @@ def of_every_arm(lines: pd.DataFrame) -> pd.DataFrame:
     return lines[(many == most) & (most > 1)]
 
 
-def shown(wide: pd.DataFrame, caption: str = "") -> object:
+def shown(
+    wide: pd.DataFrame, caption: str = "", measures: dict[str, Measure] = MEASURES
+) -> object:
     """An ablation for display: the best of ours in bold, in each profile and dataset."""
     if wide.empty:
         return Markdown("*No two arms of this table have run here.*")
     style = wide.style.format("{:.1f}", na_rep="").format("{:.0f}", subset=[("", "runs")])
-    low = [c for c in wide.columns if MEASURES.get(c[0].partition(",")[0], ("",) * 3)[2] == "low"]
+    low = [c for c in wide.columns if measures.get(c[0].partition(",")[0], ("",) * 3)[2] == "low"]
     style = style.format("{:.2f}", subset=low, na_rep="")
 
     def bold(column: pd.Series) -> list[str]:
@@ -112,7 +115,7 @@ def shown(wide: pd.DataFrame, caption: str = "") -> object:
         best = groups.transform("min" if column.name in low else "max")
         return ["font-weight: bold" if hit else "" for hit in (column == best)]
 
-    judged = {f"{name}, {unit}" for name, (_, unit, end) in MEASURES.items() if end}
+    judged = {f"{name}, {unit}" for name, (_, unit, end) in measures.items() if end}
     ours = [c for c in wide.columns if c[1] == "ours" and c[0] in judged]
     return style.apply(bold, subset=ours).set_caption(caption)
 
@@ -125,6 +128,36 @@ def spread(rows: pd.DataFrame, arms: dict[str, Arm], metrics: list[str]) -> pd.D
     by_seed = many.groupby(["profile", "dataset", "arm", "metric", "seed"], sort=False)["value"]
     found = by_seed.mean().groupby(level=[0, 1, 2, 3], sort=False).agg(["mean", "std", "count"])
     return found.unstack("metric").swaplevel(axis=1).sort_index(axis=1)
+
+
+def paired(rows: pd.DataFrame, arms: dict[str, Arm], metrics: list[str]) -> pd.DataFrame:
+    """How the first arm differs from each other one, on the same images with the same seed.
+
+    Returns:
+        A line per place, metric and arm: both means, the mean difference and its standard
+        deviation over pairs (a category and a seed), in how many it is positive, and p of a paired
+        t-test, which takes pairs for independent; seeds of one category are not quite that.
+    """
+    lines = of_every_arm(in_arms(rows[rows["metric"].isin(metrics)], arms))
+    out = []
+    for (profile, dataset, metric), part in lines.groupby(["profile", "dataset", "metric"]):
+        wide = part.pivot_table(index=["category", "seed"], columns="arm", values="value")
+        first, *others = [name for name in arms if name in wide]
+        for other in others:
+            gaps = wide[first] - wide[other]
+            p = ttest_rel(wide[first], wide[other]).pvalue if len(gaps) > 1 else np.nan
+            means = wide[first].mean(), wide[other].mean()
+            out.append((profile, dataset, metric, first, other, *means, gaps.mean(), gaps.std(),
+                        int((gaps > 0).sum()), len(gaps), p))  # fmt: skip
+    columns = ["profile", "dataset", "metric", "arm", "other", "mean", "mean of other"]
+    return pd.DataFrame(out, columns=[*columns, "difference", "sd", "positive", "pairs", "p"])
+
+
+def show_paired(table: pd.DataFrame) -> object:
+    if table.empty:
+        return Markdown("*No two arms have run on the same images with the same seed.*")
+    digits = {"mean": "{:.4f}", "mean of other": "{:.4f}", "difference": "{:+.4f}"}
+    return table.style.format({**digits, "sd": "{:.4f}", "p": "{:.3f}"}, na_rep="").hide()
 
 
 # ---- pictures

@@ -354,7 +354,7 @@ def pooled_or_mean(rows: pd.DataFrame) -> pd.DataFrame:
 
 def reading(rows: pd.DataFrame, images: pd.DataFrame, seconds: dict[str, float]) -> Markdown:
     """What a run's numbers say, in three sentences computed from them."""
-    values = rows.set_index("metric")["value"]
+    values = rows.groupby("metric")["value"].mean()  # of a unified run over its categories
     parts = [f"{name} {values[name]:.3f}" for name in ("image_auroc", "pixel_auroc", "pixel_ap")
              if name in values]  # fmt: skip
     text = [f"On {len(images)} test images: {', '.join(parts) or 'no metric is defined'}."]

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.axes import Axes
-from scipy.stats import ttest_rel
 
 from .arms import MEASURES, Arm, in_arms, of_every_arm
 from .common import Picture
@@ -126,42 +125,6 @@ def show_table3(wide: pd.DataFrame) -> object:
         return "" if np.isnan(x) else f"color: {'#00703c' if x > 0 else '#b2182b'}"
 
     return style.map(colour, subset=["gain"])
-
-
-def paired(rows: pd.DataFrame, arms: dict[str, Arm], metrics: list[str]) -> pd.DataFrame:
-    """How the first arm differs from each other one, on the same images with the same seed.
-
-    Returns:
-        A line per place, metric and arm: both means, the mean difference and its standard
-        deviation over pairs (a category and a seed), in how many it is positive, and p of a paired
-        t-test, which takes pairs for independent; seeds of one category are not quite that.
-    """
-    lines = of_every_arm(in_arms(rows[rows["metric"].isin(metrics)], arms))
-    out = []
-    for (profile, dataset, metric), part in lines.groupby(["profile", "dataset", "metric"]):
-        wide = part.pivot_table(index=["category", "seed"], columns="arm", values="value")
-        first, *others = [name for name in arms if name in wide]
-        for other in others:
-            gaps = wide[first] - wide[other]
-            p = ttest_rel(wide[first], wide[other]).pvalue if len(gaps) > 1 else np.nan
-            means = wide[first].mean(), wide[other].mean()
-            out.append((profile, dataset, metric, first, other, *means, gaps.mean(), gaps.std(),
-                        int((gaps > 0).sum()), len(gaps), p))  # fmt: skip
-    columns = ["profile", "dataset", "metric", "arm", "other", "mean", "mean of other"]
-    return pd.DataFrame(out, columns=[*columns, "difference", "sd", "positive", "pairs", "p"])
-
-
-def show_paired(table: pd.DataFrame) -> object:
-    if table.empty:
-        return Markdown("*No two arms have run on the same images with the same seed.*")
-    digits = {"mean": "{:.4f}", "mean of other": "{:.4f}", "difference": "{:+.4f}"}
-    return table.style.format({**digits, "sd": "{:.4f}", "p": "{:.3f}"}, na_rep="").hide()
-
-
-def misprints(printed: pd.DataFrame) -> object:
-    """The printed cells that cannot be right, and why; for display."""
-    noted = printed[printed["note"].fillna("").str.startswith("misprint")]
-    return noted[["item", "category", "method", "metric", "value", "note"]].style.hide()
 
 
 # ---- the ablation of the Jacobian penalty

@@ -111,6 +111,12 @@ def printed_table(printed: pd.DataFrame, metric: str, mine: pd.DataFrame) -> obj
     return style.set_table_attributes('class="beside"')
 
 
+def misprints(printed: pd.DataFrame) -> object:
+    """The printed cells that cannot be right, and why; for display."""
+    noted = printed[printed["note"].fillna("").str.startswith("misprint")]
+    return noted[["item", "category", "method", "metric", "value", "note"]].style.hide()
+
+
 def verdicts(decided: pd.DataFrame, paper: str) -> object:
     """The claims of one paper with their verdicts coloured; for display."""
     columns = ["id", "item", "claim", "printed", "verdict", "scope", "evidence"]

@@ -1,8 +1,10 @@
+from .crad import CRAD
 from .dsr import DSR
 from .fae import FAE
 from .fair import FAIR
 from .fastflow import FastFlow
 from .glcm import GLCM
+from .grad import GRAD
 from .padim import PaDiM
 from .patchcore import PatchCore
 from .pg_lsr import PGLSR
@@ -20,7 +22,9 @@ METHODS = {
     "ssdnet": SSDnet,
     "subspace": Subspace,
     "fair": FAIR,
+    "grad": GRAD,
     "fae": FAE,
+    "crad": CRAD,
     "glcm": GLCM,
     "spectral_residual": SpectralResidual,
     "pg_lsr": PGLSR,
