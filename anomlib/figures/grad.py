@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from .common import HEAT, OTHERS, PALETTE, VARIANTS, Columns, Photo, Picture, arrow, grid
+from .common import HEAT, OTHERS, PALETTE, VARIANTS, Columns, Photo, Picture, arrow, grid, styles
 
 # Figure 2: the framework
 
@@ -246,8 +246,9 @@ def bubbles(table: pd.DataFrame) -> Picture:
     figure = Picture(figsize=(7, 4), dpi=110)
     axes = figure.subplots()
     shown = table.dropna(subset=["fps", "image_auroc"]).sort_values(["image_auroc", "fps"])
+    looks = styles([*shown["method"]])
     for i, line in enumerate(shown.to_dict("records")):
-        color = PALETTE.get(line["method"], "0.5")
+        color = looks[line["method"]]["color"]
         at = (line["fps"], line["image_auroc"])
         axes.scatter(*at, s=line["memory_mb"] / 4, color=color, alpha=0.5, edgecolor=color)
         words = f"{line['method']}\n{line['memory_mb'] / 1024:.2f} GB"

@@ -303,7 +303,7 @@ def near(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
     """The image AUROC of each method in one place: on the dataset, or a variant of it.
 
     Where there are several profiles or variants, those of the dataset itself come first, then the
-    fullest profile; what departs least from a method's usual settings is not asked.
+    fullest profile, and the settings that depart least.
     """
     base = dataset.partition("+")[0]
     lines = rows[
@@ -312,7 +312,8 @@ def near(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
     places = ["method", "dataset", "profile", "trained_on", "settings"]
     counts = lines.groupby(places, sort=False).size().rename("n").reset_index()
     counts = counts.assign(exact=counts["dataset"] == dataset, full=counts["profile"] == "full")
-    best = counts.sort_values(["exact", "full", "n"], ascending=False, kind="stable")
+    counts = counts.assign(plain=-counts["settings"].str.count("="))
+    best = counts.sort_values(["exact", "full", "plain", "n"], ascending=False, kind="stable")
     return lines.merge(best.drop_duplicates("method")[places], on=places)
 
 
