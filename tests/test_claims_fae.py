@@ -279,6 +279,14 @@ def test_table_3_waits_for_three_seeds_of_all_categories(name: str):
     assert asked(name, keep(rows, ~without), table3({"without": [0.5] * 3}, **MAP)) is None
 
 
+def test_table_3_is_not_decided_by_networks_that_find_nothing():
+    """A gain of two points says nothing where the better arm is near chance."""
+    low = {arm: [x - 0.4 for x in values] for arm, values in LIVE.items()}
+    near_chance = table3(low, dataset="mtd+size=128", categories=["split0"])
+    assert asked("fae-03", near_chance) is None
+    assert decision("fae-03", near_chance, table3(LIVE)).scope == "embedded stand-in"
+
+
 def test_maps_that_runs_chose_decide_over_one_that_all_were_given():
     given = table3({"with noise": [0.5] * 5, "without": [0.6] * 5}, **MAP)
     assert decision("fae-03", given).holds is False
