@@ -470,8 +470,8 @@ def test_the_papers_settings():
     )
 
 
-def test_statistics_are_those_of_the_last_network(toy, monkeypatch):
-    """Averages over batches as the network is in the end, not a running mean over its history."""
+def statistics(toy, monkeypatch, **settings):
+    """The first layer's running mean and variance, the same over what was drawn, its weights."""
     seen: list[torch.Tensor] = []
     real = FAE.draw
 
@@ -480,9 +480,29 @@ def test_statistics_are_those_of_the_last_network(toy, monkeypatch):
         return found
 
     monkeypatch.setattr(FAE, "draw", spy)
-    method = replace(SMALL, steps=3).fit(toy.train)
-    batches = seen[3 : 3 + fae.SETTLING]
+    method = replace(SMALL, steps=3, **settings).fit(toy.train)
     first, norm = method.net_.down[0][0][0], method.net_.down[0][0][1]  # pyright: ignore
     with torch.no_grad():
-        means = torch.stack([first(x).mean(dim=(0, 2, 3)) for x in batches])
-    assert torch.allclose(norm.running_mean, means.mean(dim=0), atol=1e-5)
+        found = [first(x) for x in seen[3 : 3 + fae.SETTLING]]
+    mean = torch.stack([y.mean(dim=(0, 2, 3)) for y in found]).mean(dim=0)
+    var = torch.stack([y.var(dim=(0, 2, 3)) for y in found]).mean(dim=0)
+    return norm.running_mean, norm.running_var, mean, var, first.weight.detach()
+
+
+@pytest.mark.parametrize("penalty", ["none", "target", "explicit"])
+def test_statistics_are_those_of_the_last_network(toy, monkeypatch, penalty):
+    """Averages over batches as the network is in the end, not a running mean over its history."""
+    means, variances, mean, var, _ = statistics(toy, monkeypatch, penalty=penalty)
+    assert torch.allclose(means, mean, atol=1e-5)
+    assert torch.allclose(variances, var, rtol=1e-4)
+
+
+@pytest.mark.parametrize("penalty", fae.NOISY)
+@pytest.mark.parametrize("settings, square", [({"sigma": 0.3}, 0.09), ({"sigma_max": 0.6}, 0.12)])
+def test_statistics_are_those_of_inputs_with_their_noise(
+    toy, monkeypatch, penalty, settings, square
+):
+    """White noise adds sigma^2 |w|^2 to a layer's variance; U(0, a) has a mean square of a^2/3."""
+    _, variances, _, var, w = statistics(toy, monkeypatch, penalty=penalty, **settings)
+    added = square * w.square().sum(dim=(1, 2, 3))
+    assert torch.allclose(variances - var, added, rtol=0.15)  # borders are padded with zeros

@@ -19,7 +19,7 @@ Choices where the paper is silent, and departures:
     3. All categories are flipped, only the transistor is turned; what a turn leaves empty is
        reflected. Where a flipped part is a defect, set `flips=False`.
     4. Under penalties, as under noise, a batch is one input in training: its statistics are part
-       of J. Averages over 50 batches replace running ones, which lag behind after few steps.
+       of J. Averages over 50 batches with their noise replace running ones, which lag behind.
     5. n, k and Diff are the best on what is held out, occluded with the defaults. At a border the
        mean filter averages what is there. RCAE's J is at x^, too.
     6. An epoch is m / 8 batches, rounded up, drawn with replacement. On a GPU: bfloat16.
@@ -43,8 +43,8 @@ from ..assets import textures as textures_at
 from ..corruptions import OPACITIES, ROTATIONS, SHAPES, Textures, occlude, reoriented, to_textures
 from ..ops import check_size, distance, fill_missing, gms, identity_gap, progress, seeded, ssim
 
-Grades = dict[tuple[str, int, int], float]  # by Diff, k and n
 ARMS = ("fae", "none", "dae", "target", "independent", "explicit", "rcae")
+NOISY = ("fae", "dae", "independent")  # arms with noise on the input
 DIFFS, KERNELS, TIMES = ("mse", "ssim", "gms"), (3, 5, 9, 15), (0, 1, 2, 3)
 DILATIONS = (1, 2, 4, 8, 16, 32)  # of SDC
 OCCLUDED = 16  # images with synthetic masks by which n, k and Diff are chosen
@@ -103,17 +103,14 @@ class UNet(nn.Module):
 def residual(
     net: nn.Module, x: Images, x_hat: Images, sigma: Tensor | float, arm: str, g: torch.Generator
 ) -> tuple[Float[Tensor, "n 3 h w"], Float[Tensor, "..."]]:
-    """r = f(x^ + u) - (x + v), Eq. 3 where u = v; and what an explicit penalty squares, else 0.
-
-    That is sigma (J - I) w or sigma J w for random signs w, by Hutchinson.
-    """
+    """r = f(x^ + u) - (x + v), Eq. 3 where u = v; and what an explicit penalty squares, else 0."""
     like = {"generator": g, "device": x.device, "dtype": x.dtype}
     noise = sigma * torch.randn(x.shape, **like) if arm != "none" else torch.zeros_like(x)
     if arm in ("explicit", "rcae"):
-        w = noise.sign()
+        w = noise.sign()  # by Hutchinson: |sigma (J - I) w|^2 or |sigma J w|^2
         y, moved = jvp(net, (x_hat,), (w,))  # pyright: ignore[reportAssignmentType]
         return y.to(x) - x, sigma * (moved.to(x) - w if arm == "explicit" else moved.to(x))
-    u = noise if arm in ("fae", "dae", "independent") else 0.0
+    u = noise if arm in NOISY else 0.0
     v = noise if arm in ("fae", "target") else 0.0
     if arm == "independent":
         v = sigma * torch.randn(x.shape, **like)
@@ -223,8 +220,7 @@ class FAE(Method):
         steps = self.steps or self.epochs * -(-len(images) // self.batch)
         for _ in progress(range(steps), "FAE"):
             x, x_hat, masks = self.draw(images, self.batch, textures, generator)
-            share = torch.rand(len(x), 1, 1, 1, generator=noise, device=device)
-            sigma = self.sigma if self.sigma_max is None else self.sigma_max * share
+            sigma = self._sigma(noise)
             with torch.autocast(device.type, torch.bfloat16, enabled=images.is_cuda):
                 r, moved = residual(net, x, x_hat, sigma, self.penalty, noise)
             value = loss(r, masks, self.weight) + moved.square().mean()
@@ -234,9 +230,15 @@ class FAE(Method):
             losses.append(value.detach())  # read at the end: a GPU need not wait
         for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
             norm.num_batches_tracked, norm.momentum = torch.zeros((), dtype=torch.long), None
-        drawn = (self.draw(images, self.batch, textures, generator) for _ in range(SETTLING))
-        update_bn((x_hat for _, x_hat, _ in drawn), net)  # running statistics lag behind
+        seen = (self.draw(images, self.batch, textures, generator)[1] for _ in range(SETTLING))
+        if self.penalty in NOISY:
+            seen = (torch.normal(x, self._sigma(noise), generator=noise) for x in seen)
+        update_bn(seen, net)
         return torch.stack(losses).tolist()
+
+    def _sigma(self, g: torch.Generator) -> Tensor | float:
+        share = torch.rand(self.batch, 1, 1, 1, generator=g, device=g.device)
+        return self.sigma if self.sigma_max is None else self.sigma_max * share
 
     def draw(
         self, images: Images, b: int, textures: Textures | None, g: torch.Generator
@@ -246,7 +248,7 @@ class FAE(Method):
         x = reoriented(images[some], self.flips, self.rotations, g)
         return x, *occlude(x, textures, g, self.shape, self.opacity, self.edge)
 
-    def _grade(self, images: Images, textures: Textures | None) -> Grades:
+    def _grade(self, images: Images, textures: Textures | None) -> dict[Any, float]:
         """The pixel AUROC of each Diff, k and n on occluded images."""
         g = torch.Generator().manual_seed(self.seed + 2**30)
         usual = FAE(flips=self.flips, rotations=self.rotations)  # with the default corruptions
