@@ -133,12 +133,12 @@ def test_every_claim_is_on_the_page():
     assert len(decided) == 102 and all(name in text for name in decided["id"])
 
 
-def test_notebooks_to_download_keep_everything_but_pictures(tmp_path, monkeypatch):
+def test_notebooks_to_download_keep_everything_but_pictures_and_tables(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(PROJECT / "book" / "_ext"))
     slim_sources = importlib.import_module("slim_sources")
 
     output = {"output_type": "display_data", "metadata": {}}
-    output["data"] = {"image/png": "abc", "text/plain": "<Figure>"}
+    output["data"] = {"image/png": "abc", "text/html": "<b>", "text/plain": "<Figure>"}
     cells = [{"cell_type": "code", "source": "1 + 1", "outputs": [output]}]
     cells.append({"cell_type": "markdown", "source": "text"})
     path = tmp_path / "_sources" / "executed" / "a.ipynb"
