@@ -398,6 +398,18 @@ def test_a_measurement_wins_over_the_printed_table(monkeypatch: pytest.MonkeyPat
     assert line["printed"] == c.PRINTED_WORDS[False]
 
 
+def test_only_grads_claims_see_one_model_for_several_categories(monkeypatch: pytest.MonkeyPatch):
+    seen: dict[str, set[str]] = {}
+    both = pd.concat([fake(0.6), fake(0.7).assign(trained_on="all")], ignore_index=True)
+    for name in ("fair-04", "grad-01"):
+        spy: Callable[[pd.DataFrame], None] = lambda rows, name=name: seen.update(  # noqa: E731
+            {name: set(rows["trained_on"])}
+        )
+        monkeypatch.setitem(c.MEASURED, name, spy)
+        verdict_of(name, both)
+    assert seen == {"fair-04": {"own"}, "grad-01": {"own", "all"}}
+
+
 def test_half_a_claim_is_no_verdict_but_shows(monkeypatch: pytest.MonkeyPatch):
     half: Callable[[pd.DataFrame], c.Decision] = lambda rows: c.Decision(  # noqa: E731
         None, "real sample", "half holds: 0.99 > 0.98"

@@ -51,6 +51,13 @@ def test_the_shortcut_of_the_metrics_page_starts_where_the_exact_value_is():
     assert abs(spaced[0] - exact[0]) < 0.02 and abs(spaced[-1] - exact[-1]) > 0.05
 
 
+def test_one_model_for_all_is_no_column_of_one_model_each():
+    own = rows(("a", "paper", "d", "c", 0, "pixel_ap", 0.2, "full"))
+    table = common.table(pd.concat([own, own.assign(trained_on="all", value=0.8)]), "pixel_ap")
+    assert table.iloc[0].to_dict() == {"a": 0.2, "a †": 0.8}
+    assert set(common.styles(["a", "a †"])) == {"a", "a †"}
+
+
 def test_tables_average_seeds_and_keep_profiles_apart():
     table = common.table(
         rows(

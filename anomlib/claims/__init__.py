@@ -27,6 +27,7 @@ What the rows decide, and what they do not:
        fails without it is not reproduced. One that holds without it is not reproduced either: it
        stays "not tested yet", and the evidence says what holds so far, on which data. So it is,
        too, where a dataset, a backbone or a kind of surface is absent that the claim speaks of.
+    7. One model for several categories is GRAD's subject: no other paper's claim is about it.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ from . import (
     subspace,
 )
 from .ours import COLUMNS, LINE_COLUMNS, STUDY_COLUMNS
-from .outcomes import PROFILES, SCOPES, Decision, Outcome, Studies
+from .outcomes import PROFILES, SCOPES, Decision, Outcome, Studies, keep
 
 __all__ = ["PROFILES", "SCOPES", "VERDICTS", "Decision", "command_for", "decide", "summary"]
 
@@ -134,12 +135,14 @@ def decide(
         if unknown := sorted(set(wanted) - set(claims["id"])):
             raise ValueError(f"no claim {', '.join(unknown)} in claims.csv")
         claims = claims[claims["id"].isin(wanted)]
+    own = _own(rows), _own(images)
     kept = ["id", "paper", "item", "claim", "check", "kind", "needs"]
     decided = []
     for claim in claims.to_dict("records"):
         name, command = claim["id"], command_for(claim["paper"], claim["needs"])
         outcome = _printed(name, published)
-        decision = _decision(name, rows, images, studies)
+        ours, lines = (rows, images) if claim["paper"] == "grad" else own
+        decision = _decision(name, ours, lines, studies)
         verdict, scope, evidence = _verdict(name, outcome, decision, command)
         decided.append(
             {column: claim[column] for column in kept}
@@ -194,6 +197,10 @@ def _check_table(what: str, table: pd.DataFrame, columns: Sequence[str]) -> None
         raise ValueError(
             f"{what}: unknown profile {', '.join(strange)}; known are {', '.join(PROFILES)}"
         )
+
+
+def _own(table: pd.DataFrame) -> pd.DataFrame:
+    return table if table.empty else keep(table, table["trained_on"] == "own")
 
 
 def _printed(name: str, published: pd.DataFrame) -> Outcome | None:

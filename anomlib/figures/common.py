@@ -202,7 +202,7 @@ def styles(methods: list[str]) -> dict[str, dict[str, Any]]:
     The name gives colour and marker, the stars behind it give dashes and an empty marker, so that
     a method and its departing settings are told apart, with or without colour.
     """
-    slugs = {name: name.rstrip("* ") for name in methods}
+    slugs = {name: name.rstrip("* †") for name in methods}
     unknown = sorted(set(slugs.values()) - set(PALETTE))
     known = [*PALETTE, *unknown]
     looks: dict[str, dict[str, Any]] = {}
@@ -227,7 +227,7 @@ def checked(table: pd.DataFrame, columns: list[str], value: str) -> pd.DataFrame
         raise ValueError(f"the table lacks {', '.join(missing)}; it has {', '.join(table)}")
     if table[value].isna().all():
         raise ValueError(f"there is nothing to draw: no row has a value of {value}")
-    if {"method", "settings"} <= set(table) and not table["method"].str.endswith("*").any():
+    if {"method", "settings"} <= set(table) and not table["method"].str.contains("[*†]").any():
         return starred(table.reset_index(drop=True))  # it needs the lines numbered once
     return table
 
@@ -252,13 +252,17 @@ def starred(rows: pd.DataFrame) -> pd.DataFrame:
     """The same rows with a star behind each method whose settings depart from the paper.
 
     A method's second and further departing settings get two and more stars, so that a mean over
-    a name is never a mean over different settings.
+    a name is never a mean over different settings. A dagger is one model for several categories.
     """
     kinds = rows[["method", "settings"]].drop_duplicates(ignore_index=True)
     departing = kinds[kinds["settings"] != "paper"]
-    stars = (departing.groupby("method").cumcount() + 1).map(lambda n: " " + "*" * n)
-    names = kinds.assign(name=kinds["method"] + stars.reindex(kinds.index).fillna(""))
+    stars = (
+        (departing.groupby("method").cumcount() + 1).map(lambda n: " " + "*" * n).astype(object)
+    )
+    names = kinds.assign(name=kinds["method"] + stars.reindex(kinds.index, fill_value=""))
     found = rows.merge(names, on=["method", "settings"])
+    if "trained_on" in rows:
+        found["name"] = found["name"].where(found["trained_on"] == "own", found["name"] + " †")
     return found.assign(method=found["name"]).drop(columns="name")
 
 

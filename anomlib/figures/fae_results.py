@@ -112,7 +112,9 @@ def table3(rows: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
     gain = both["mean", "with noise"] - both["mean", "without noise"]
     columns = [(kind, name) for kind in ("mean", "std") for name in NOISE]
     runs = both["count", "with noise"] if "count" in both else np.nan
-    return both.reindex(columns=columns).assign(gain=gain, seeds=runs)
+    shown = both.reindex(columns=columns)
+    shown[("gain", "")], shown[("seeds", "")] = gain, runs
+    return shown
 
 
 def show_table3(wide: pd.DataFrame) -> object:
