@@ -11,7 +11,8 @@ import io
 import os
 import shutil
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ RELEASES = {
     "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
     "wide_resnet101_2": "wide_resnet101_2.tv_in1k",
     "efficientnet_b1": "efficientnet_b1.ft_in1k",
+    "efficientnet_b4": "tf_efficientnet_b4.aa_in1k",
+    "tf_efficientnet_b6": "tf_efficientnet_b6.aa_in1k",
     "efficientnet_b7": "tf_efficientnet_b7.aa_in1k",
 }
 VGG = "vgg19_features_to_relu2_2"  # torchvision's tensors up to that layer, a file of 1 MB
@@ -138,6 +141,18 @@ def _downloaded(name: str) -> nn.Module:
 # ---- features of a bank of images, kept on disk
 
 LIMIT = 20e9  # bytes in the cache; beyond, the files go that were not used for longest
+_keeping = True
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """Within, nothing is read from the cache or written to it: where speed is measured."""
+    global _keeping
+    before, _keeping = _keeping, False
+    try:
+        yield
+    finally:
+        _keeping = before
 
 
 def cached_features(
@@ -162,12 +177,13 @@ def cached_features(
         key = hashlib.sha256(f"{identity} {image.dtype} {tuple(image.shape)}".encode())
         key.update(image.cpu().contiguous().numpy().tobytes())
         paths = [folder / f"{key.hexdigest()[:40]}-{level}.npz" for level in levels]
-        maps = [m for path in paths if (m := _read(path)) is not None]
+        maps = [m for path in paths if _keeping and (m := _read(path)) is not None]
         if len(maps) < len(paths):
             maps = [m[0].half() for m in features(image[None], backbone, levels)]
             if not all(m.isfinite().all() for m in maps):
                 raise ValueError(f"features of {backbone} do not fit into half precision")
-            new = all(_write(*pair) for pair in zip(paths, maps, strict=True)) or new
+            if _keeping:
+                new = all(_write(*pair) for pair in zip(paths, maps, strict=True)) or new
         if not found:
             found = [images.new_empty(len(images), *m.shape, dtype=torch.half) for m in maps]
         for whole, m in zip(found, maps, strict=True):

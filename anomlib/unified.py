@@ -111,6 +111,7 @@ def parts(data: Dataset) -> list[tuple[Dataset, list[int]]]:
 
 def _part(data: Dataset, name: str, category: str, chosen: list[int]) -> Dataset:
     masks = None if data.masks is None else data.masks[chosen]
+    masks = None if masks is None or not masks.any() else masks  # a part without any
     return replace(
         data,
         name=name,

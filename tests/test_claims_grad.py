@@ -1,6 +1,7 @@
 """GRAD's claims on our rows and on the tables of our studies."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from anomlib import claims as c
 from anomlib.claims import grad_measured as grad
 from anomlib.claims import ours
 from anomlib.claims.outcomes import keep
+from anomlib.methods.crad import CRAD
+from anomlib.methods.grad import GRAD
 
 DRAWN, MTD, GOODS = "textures+size=64", "mtd+size=128", tuple(grad.GOODS)
 SEVEN = grad.EVERY["textures"]
@@ -171,13 +174,36 @@ def test_both_grids_need_their_counterpart(name: str):
     assert undecided(name, pair(0.9, 0.8, trained_on="own"))
 
 
-@pytest.mark.parametrize("name", ["grad-03", "grad-04"])
-def test_goodsad_is_asked_whole(name: str):
-    found = decision(name, pair(0.9, 0.8, **ON_GOODS))
+def test_grad_03_compares_the_papers_settings_on_goodsad():
+    """As Table I does: CRAD has a network of its own there, and is not GRAD's normal grid."""
+    both = pair(0.9, 0.95, 'grids="normal"', **ON_GOODS)
+    crad: Place = ON_GOODS | {"settings": "paper"}
+    both["settings"] = both["settings"].replace(BASE, "paper")
+    found = decision("grad-03", both, run(0.8, "crad", **crad), pair(0.7, 0.8))
     assert (found.holds, found.scope) == (True, "full data")
+    assert "ahead of crad in 24 of 24" in found.evidence
+    assert "Not decisive: it fails on textures" in found.evidence
+    assert decision("grad-03", both, run(0.9, "crad", **crad)).holds is False
+    assert undecided("grad-03", both)
+    some: Place = crad | {"categories": GOODS[:5]}
+    assert undecided("grad-03", both, run(0.8, "crad", **some))
+
+
+@pytest.mark.parametrize(("name", "other"), [("grad-04", NORMAL), ("grad-12", NOISE)])
+def test_both_named_datasets_are_asked_whole(name: str, other: str):
+    goods, mvtec = (pair(0.9, 0.8, other, **place) for place in (ON_GOODS, ON_MVTEC))
+    found = decision(name, goods, mvtec)
+    assert (found.holds, found.scope) == (True, "full data")
+    found = decision(name, goods)
+    assert (found.holds, found.scope) == (None, "full data")
+    assert "Holds so far" in found.evidence and "mvtec" in found.evidence
+    found = decision(name, goods, pair(0.7, 0.8, other, **ON_MVTEC))
+    assert (found.holds, found.scope) == (False, "full data")
+    found = decision(name, pair(0.7, 0.8, other, **ON_MVTEC))
+    assert found.holds is False and "fails already without goodsad" in found.evidence
     some: Place = ON_GOODS | {"categories": GOODS[:5]}
-    assert undecided(name, pair(0.9, 0.8, **some))
-    found = decision(name, pair(0.9, 0.8, **some), pair(0.7, 0.8))
+    assert undecided(name, pair(0.9, 0.8, other, **some))
+    found = decision(name, pair(0.9, 0.8, other, **some), pair(0.7, 0.8, other))
     assert (found.holds, found.scope) == (False, "embedded stand-in")
 
 
@@ -215,29 +241,58 @@ def test_seeds_that_vary_are_told():
     assert "sd of" not in decision("grad-04", pair(0.9, 0.8, seeds=[0, 1, 2])).evidence
 
 
+ALIKE = 'backbone="b",blocks=1,epochs=20,global_grid=8'
+ALONE = 'backbone="b",blocks=1,epochs=20,grids="normal",size=[0.5, 3.0]'
+
+
 @pytest.mark.parametrize(
     ("one", "holds"), [(0.8, True), (0.805, True), (0.795, True), (0.8051, False)]
 )
 def test_grad_05_allows_half_a_point(one: float, holds: bool):
-    found = decision("grad-05", run(one, settings=NORMAL), run(0.8, "crad"))
+    found = decision("grad-05", run(one, settings=ALONE), run(0.8, "crad", ALIKE))
     assert (found.holds, found.scope) == (holds, "embedded stand-in")
     words = f"image_ap of the normal grid, and of crad: {one:g} against 0.8 +- 0.005"
-    assert words in found.evidence
+    assert words in found.evidence and "so by the code" in found.evidence
 
 
 def test_grad_05_compares_the_normal_grid_of_one_model():
-    normal, crad = run(0.8, settings=NORMAL), run(0.8, "crad")
+    normal, crad = run(0.8, settings=ALONE), run(0.8, "crad", ALIKE)
     found = decision("grad-05", normal, crad, run(0.1))  # both grids are not asked
     assert found.holds is True
     assert undecided("grad-05", run(0.8), crad) and undecided("grad-05", normal)
-    elsewhere: list[Place] = [{"trained_on": "own"}, {"profile": "demo"}, ON_MTD]
+    elsewhere: list[Place] = [{"trained_on": "own"}, {"profile": "demo"}, ON_MTD, {"seeds": [1]}]
     for place in elsewhere:
-        assert undecided("grad-05", normal, run(0.8, "crad", **place))
-    one = changed(normal, NORMAL, 0.7, category="grid", metric="pixel_ap")  # 0.1 / 7 on average
+        assert undecided("grad-05", normal, run(0.8, "crad", ALIKE, **place))
+    one = changed(normal, ALONE, 0.7, category="grid", metric="pixel_ap")  # 0.1 / 7 on average
     assert decision("grad-05", one, crad).holds is False
-    bad = [run(0.5, settings=NORMAL, **ON_GOODS), run(0.8, "crad", **ON_GOODS)]
+    bad = [run(0.5, settings='grids="normal"', **ON_GOODS), run(0.8, "crad", "paper", **ON_GOODS)]
     found = decision("grad-05", normal, crad, *bad)
     assert (found.holds, found.scope) == (False, "full data")
+
+
+@pytest.mark.parametrize("settings", ["epochs=10", "blocks=2", "global_grid=4", 'backbone="c"'])
+def test_grad_05_never_compares_other_settings(settings: str):
+    other = ",".join(
+        sorted({x.split("=")[0]: x for x in f"{ALIKE},{settings}".split(",")}.values())
+    )
+    assert undecided("grad-05", run(0.8, settings=ALONE), run(0.8, "crad", other))
+
+
+def test_grad_05_compares_the_same_seeds():
+    normal = pd.concat(run(x, settings=ALONE, seeds=[i]) for i, x in enumerate((0.8, 0.2)))
+    found = decision("grad-05", normal, run(0.8, "crad", ALIKE))
+    assert found.holds is True and "seeds 0)" in found.evidence
+
+
+def test_networks_know_the_settings_of_both_papers():
+    for method in (GRAD, CRAD):
+        paper = grad.NETWORKS[method.__name__.lower()]
+        assert {k: getattr(method(), k) for k in paper} == paper
+    names = {f.name for f in fields(CRAD)}
+    assert {f.name for f in fields(GRAD)} - names == set(grad.ABNORMAL_ONLY)
+    assert all(
+        getattr(GRAD(), k) == getattr(CRAD(), k) for k in names - set(grad.NETWORKS["grad"])
+    )
 
 
 # ---- blocks or noise
@@ -260,23 +315,16 @@ def test_grad_12_compares_blocks_with_noise_of_simplenets_strength():
     assert undecided("grad-12", pair(0.9, 0.8, NOISE, trained_on="own"))
 
 
-def test_grad_12_is_about_mvtec_first():
-    on_mvtec, on_goods = pair(0.7, 0.8, NOISE, **ON_MVTEC), pair(0.9, 0.8, NOISE, **ON_GOODS)
-    found = decision("grad-12", on_goods, on_mvtec)
-    assert (found.holds, found.scope) == (False, "full data")
-    assert "Not decisive: it holds on goodsad" in found.evidence
-    found = decision("grad-12", on_goods, pair(0.7, 0.8, NOISE))
-    assert (found.holds, found.scope) == (True, "real stand-in")
-
-
 # ---- studies
 
 
 def speeds(profile: str = "full", device: str = "cpu", **methods: tuple[float, float]) -> Any:
-    """Method -> images per second, GB."""
+    """Method -> images per second, GB of the GPU, or of the process without one."""
     lines = [(m, fps, 1024 * gb) for m, (fps, gb) in methods.items()]
-    table = pd.DataFrame(lines, columns=["method", "fps", "memory_mb"])
+    used, other = ("memory_mb", "cuda_mb") if device == "cpu" else ("cuda_mb", "memory_mb")
+    table = pd.DataFrame(lines, columns=["method", "fps", used]).assign(**{other: 1e6})
     place = {"device": device, "error": "", "dataset": "textures", "category": "grid"}
+    place["settings"] = "epochs=1"
     return table.assign(**place, profile=profile)
 
 
@@ -290,10 +338,15 @@ def studied(name: str, item: str, *tables: pd.DataFrame) -> c.Decision:
 
 def test_grad_07_wants_less_memory_than_padim_and_five_gigabytes():
     def goods(**methods: Any) -> Any:
-        return speeds(**methods).assign(dataset="goodsad")
+        return speeds(device="cuda", **methods).assign(dataset="goodsad")
 
-    found = studied("grad-07", "speed", speeds(grad=(9, 5.0), padim=(9, 1.0)))
-    assert found.holds is None and "Few and small images" in found.evidence
+    for device in ("cpu", "cuda"):
+        table = speeds(device=device, grad=(9, 5.0), padim=(9, 1.0))
+        found = studied("grad-07", "speed", table)
+        assert found.holds is None and "memory in GB: padim 1 < grad 5" in found.evidence
+    other = goods(grad=(9, 5.0), padim=(9, 6.0)).assign(settings="blocks=1,epochs=1")
+    decided = grad.STUDIED["grad-07"]({grad.SPEED: other})
+    assert decided is not None and decided.holds is None
     found = studied("grad-07", "speed", goods(grad=(9, 5.0), padim=(9, 6.0)))
     assert found.holds is None  # SimpleNet is not run here
     assert "memory in GB: padim 6 > grad 5" in found.evidence and "simplenet" in found.evidence
@@ -321,7 +374,9 @@ def test_grad_08_wants_a_middling_speed_on_a_gpu(
 ):
     slow, fast = ((x, 1.0) for x in others)
     table: Any = {"grad": (fps, 1.0), "padim": slow, "crad": fast}
-    found = studied("grad-08", "speed", speeds(device="cuda", **table))
+    gpu = speeds(device="cuda", **table)
+    assert studied("grad-08", "speed", gpu).holds is None  # of a small network on small images
+    found = studied("grad-08", "speed", gpu.assign(dataset="goodsad"))
     assert found.holds is holds and f"{fps:g} images per second" in found.evidence
     found = studied("grad-08", "speed", speeds(**table))
     assert found.holds is None and "On a CPU" in found.evidence
@@ -407,13 +462,13 @@ def test_grad_14_compares_networks_with_and_without_grids():
 PAIRS: dict[str, tuple[str, pd.DataFrame, pd.DataFrame]] = {  # opposite outcomes
     "grad-07": (
         "speed",
-        speeds(grad=(9, 9), padim=(9, 9)).assign(dataset="goodsad"),
-        speeds(grad=(9, 1), padim=(9, 9)).assign(dataset="goodsad"),
+        speeds(grad=(9, 9), padim=(9, 9), device="cuda").assign(dataset="goodsad"),
+        speeds(grad=(9, 1), padim=(9, 9), device="cuda").assign(dataset="goodsad"),
     ),
     "grad-08": (
         "speed",
-        speeds(grad=(5, 1), padim=(6, 9), device="cuda"),
-        speeds(grad=(75, 1), padim=(74, 9), crad=(76, 9), device="cuda"),
+        speeds(grad=(5, 1), padim=(6, 9), device="cuda").assign(dataset="goodsad"),
+        speeds(grad=(75, 1), padim=(74, 9), crad=(76, 9), device="cuda").assign(dataset="goodsad"),
     ),
     "grad-09": ("lookup", lookups(1.0, 1.0), lookups(0.0, 1.0)),
     "grad-10": ("features", cosines([0.1], 0.2), cosines([0.3], 0.2)),

@@ -211,6 +211,17 @@ def test_clearing_says_what_went(folder):
     assert not folder.exists() and features.clear_cache().startswith("removed 0 files")
 
 
+def test_what_is_timed_passes_the_network_each_time_and_leaves_no_file(folder, passes):
+    kept = features.cached_features(images(1), "tiny", (2,))[0]
+    with pytest.raises(KeyError), features.uncached():
+        for _ in range(2):
+            assert torch.equal(features.cached_features(images(2), "tiny", (2,))[0][:1], kept)
+        assert len(passes) == 5 and len(list(folder.iterdir())) == 1
+        raise KeyError
+    features.cached_features(images(1), "tiny", (2,))  # after an error, too
+    assert len(passes) == 5
+
+
 def test_features_beyond_half_precision_are_an_error(folder):
     with pytest.raises(ValueError, match="do not fit into half precision"):
         features.cached_features(images(1) * 1e12, "tiny", (2,))

@@ -16,11 +16,11 @@ Symbols:
 Choices where the paper is silent, and departures:
     1. Blocks and epochs of the code's first release: 7 residual blocks, 100 epochs. The final
        one, `as_released`, has 11 of MobileNetV3's bottlenecks and 50 epochs.
-    2. One process with batches of 64 stands for the code's four of 16.
+    2. One process with batches of 64, statistics of batches included, for the code's four of 16.
     3. The last epoch counts. The code keeps the best of every tenth by the test set's AUROC, and
        turns an AUROC below one half round.
     4. At a border, the mean that smooths maps is of the pixels inside; the code counts zeros.
-    5. Convolutions start as in UniAD, the code's base; its own file of that was not at hand.
+    5. Images have 256 pixels (code: 224); squeeze and excitation has torchvision's biases.
     6. Features are cached in half precision; on a GPU the head is trained in bfloat16.
 """
 

@@ -27,8 +27,8 @@ Choices where the paper is silent or differs from its code (`as_released` has th
     5. The corrupted features are the target of stage 1 too, as in the code; `clean_target` keeps
        them clean.
     6. Stage 1 trains all but the normal grids, as the code. Stage 2 freezes coordinates, abnormal
-       grids, their blocks and w: the paper's wording. The code freezes the abnormal grids alone
-       (`freeze_shared=False`).
+       grids, their blocks and w, as we read "the anomaly grid parameters". The code freezes
+       the abnormal grids alone (`freeze_shared=False`).
     7. Not printed: epochs of each stage (`stage1`), the weight of Eq. 4, optimiser and batch
        (CRAD's, for each stage anew), 256 pixels, 9 blocks, global grids of 8 x 8 (code).
     8. Eq. 3 is printed without a square and called a mean squared error; it is one here.
@@ -115,8 +115,8 @@ def contrast(
     marked = mask.sum()
     positives = marked / len(mask) if one_mask_mean else marked
     negatives = mask.numel() - positives
-    low = F.relu(th - q)[mask].sum() / positives.clamp(min=1)
-    high = F.relu((-th if literal else th) + q)[~mask].sum() / negatives.clamp(min=1)
+    low = (F.relu(th - q) * mask).sum() / positives.clamp(min=1)
+    high = (F.relu((-th if literal else th) + q) * ~mask).sum() / negatives.clamp(min=1)
     return low + high
 
 
@@ -204,7 +204,7 @@ class GRAD(CRAD):
     literal_eq4: bool = False
     one_mask_mean: bool = False
     stage1: float = 0.1  # share of the epochs, not printed
-    freeze_shared: bool = True  # Sec. III-B
+    freeze_shared: bool = True  # our reading of Sec. III-B
     clean_target: bool = False
     walk: str = "paper"  # M, Sec. III-C; or "code"
     size: tuple[float, float] = (0.5, 10.0)  # B, code: whole part of a number between them
@@ -213,7 +213,7 @@ class GRAD(CRAD):
     # anywhere that holds the block (code)
     blur_sigma: float = 0.8  # code, 3 x 3 cells; 0 for none
     batch_shared_fbp: bool = False
-    noise: float | None = None  # sd of the noise of SimpleNet (Sec. III-C: 0.015), for no blocks
+    noise: float | None = None  # SimpleNet's noise (its own sd: 0.015) instead of blocks
 
     released: ClassVar[dict[str, dict[str, Any]]] = {
         "mvtec": AS_CODE,

@@ -77,7 +77,7 @@ def one_pass(method: GRAD, image: Images) -> list[tuple[str, np.ndarray]]:
         "|F_out - F|": far.norm(dim=1),
         "the map": method.anomaly_map(image),
     }
-    return [("image", _photo(image)), *((name, m[0].numpy()) for name, m in steps.items())]
+    return [("image", _photo(image)), *((name, m[0].cpu().numpy()) for name, m in steps.items())]
 
 
 # Figure 3: what defects do to features, and what blocks do
@@ -118,17 +118,17 @@ def changes(
         image: one, (1, 3, h, w); the last title is its features with a block pasted in.
     """
     changed, masks = defects(image, seed)
-    clean, mask = method.features(image), masks[0].numpy() > 0.5
+    clean, mask = method.features(image), masks[0].cpu().numpy() > 0.5
     block, _ = pasted(method, clean, seed)
     titles: dict[str, tuple[np.ndarray, np.ndarray | None]]
     titles = {kind: (_photo(x), mask) for kind, x in changed.items()}
     moved = {kind: method.features(x) for kind, x in changed.items()} | {"block pasted": block}
-    maps = {kind: (x - clean).norm(dim=1)[0].numpy() for kind, x in moved.items()}
+    maps = {kind: (x - clean).norm(dim=1)[0].cpu().numpy() for kind, x in moved.items()}
     return titles | {"block pasted": (_photo(image), None)}, maps
 
 
 def _photo(x: Float[Tensor, "1 3 h w"]) -> np.ndarray:
-    return x[0].permute(1, 2, 0).numpy()
+    return x[0].permute(1, 2, 0).cpu().numpy()
 
 
 def at_positions(
