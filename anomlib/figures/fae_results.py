@@ -264,7 +264,7 @@ def show_agreement(found: pd.DataFrame) -> object:
     if found.empty:
         return Markdown("*The two arms have not run on the same images with the same seed.*")
     digits = {"difference": "{:+.4f}", "sd": "{:.4f}", "sd over seeds": "{:.4f}"}
-    return found.style.format(digits, na_rep="")
+    return found.style.format(digits, na_rep="").format_index("{:g}", level="noise")
 
 
 def plainly(table: pd.DataFrame, lines: pd.DataFrame, metric: str = "pixel_auroc") -> Markdown:
