@@ -97,20 +97,20 @@ def measured_grad_03(rows: pd.DataFrame) -> Decision | None:
     rows = _unified(rows)
     crad = keep(rows, (rows["method"] == "crad") & (rows["settings"] == "paper"))
     both = pd.concat([rows, crad.assign(method="grad", settings='grids="crad"')])
-    whole = _whole(both, ["goodsad"], {"grad": {}, "crad": {"grids": "crad"}}, metrics, judge)
+    whole = _whole(both, "goodsad", {"grad": {}, "crad": {"grids": "crad"}}, metrics, judge)
     rest = [x for x in stood_in(rows, "goodsad", ("mvtec", *STAND_INS)) if x[0] != "full data"]
     return decided(whole + said(rest, RUNS, GRIDS, metrics, judge))
 
 
 def _whole(
     rows: pd.DataFrame,
-    datasets: Sequence[str],
+    dataset: str,
     arms: Arms,
     metrics: Sequence[str],
     judge: Callable[[Compared], Outcome],
 ) -> list[Said]:
-    """What each of the datasets says that a claim names, where it is complete."""
-    parts = [x for name in datasets for x in stood_in(rows, name, ()) if x[0] == "full data"]
+    """What a dataset says that a claim names, where it is complete."""
+    parts = [x for x in stood_in(rows, dataset, ()) if x[0] == "full data"]
     return said(parts, RUNS, arms, metrics, judge)
 
 
@@ -128,7 +128,7 @@ def _on_both(rows: pd.DataFrame, arms: Arms) -> Decision | None:
         return every(*(x.leads(m, *arms) for m in AP))
 
     rows, named = _unified(rows), ("goodsad", "mvtec")
-    whole = {name: _whole(rows, [name], arms, AP, judge) for name in named}
+    whole = {name: _whole(rows, name, arms, AP, judge) for name in named}
     absent = [name for name, found in whole.items() if not found]
     outcomes = [x.outcome for found in whole.values() for x in found]
     parts = stood_in(rows, "goodsad", ("mvtec", *STAND_INS))
@@ -225,12 +225,11 @@ def measured_grad_07(studies: Studies) -> Decision | None:
     lines = _timed(studies)
     if not {"grad", "padim"} <= set(lines.index):
         return None
-    on_gpu = str(lines.loc["grad", "device"]) != "cpu"
-    use = lines["cuda_mb" if on_gpu else "memory_mb"] / 1024
+    use = lines["cuda_mb" if _on_gpu(lines) else "memory_mb"] / 1024
     rank = falling("memory in GB", {m: float(use[m]) for m in ("padim", "grad")})
     limit = compare("GB", ("grad", float(use["grad"])), "<=", ("allowed", 5.0))
     holds, words = every(rank, limit)
-    if not (on_gpu and _on_goods(lines)):
+    if not _as_printed(lines):
         return Decision(None, "embedded stand-in", f"On few and small images, or a CPU: {words}")
     return strongest([Finding("full data", (holds, words), ["simplenet"])])
 
@@ -245,18 +244,22 @@ def measured_grad_08(studies: Studies) -> Decision | None:
     words = f"{show(float(fps['grad']))} images per second, {place + 1}. from the slowest of "
     words += f"{len(fps)} methods ({', '.join(f'{m} {show(float(x))}' for m, x in fps.items())})"
     middling = 0 < place < len(fps) - 1
-    if str(lines.loc["grad", "device"]) == "cpu" or not _on_goods(lines):
+    if not _as_printed(lines):
         words = f"On a CPU, or with a small network and images: {words}"
         return Decision(None, "embedded stand-in", words)
     near = abs(float(fps["grad"]) - 75) <= 0.25 * 75
     return Decision(near and middling, "full data", words)
 
 
-def _on_goods(lines: pd.DataFrame) -> bool:
-    """Whether GRAD was measured as in the paper: on GoodsAD, with the paper's network."""
+def _on_gpu(lines: pd.DataFrame) -> bool:
+    return str(lines.loc["grad", "device"]) != "cpu"
+
+
+def _as_printed(lines: pd.DataFrame) -> bool:
+    """Whether GRAD was measured on a GPU, on GoodsAD and with the paper's network."""
     grad = lines.loc["grad"]
     reduced = set(read_departures(str(grad["settings"]))) - {"epochs"}  # no matter for speed
-    return str(grad["dataset"]) == "goodsad" and not reduced
+    return _on_gpu(lines) and str(grad["dataset"]) == "goodsad" and not reduced
 
 
 def _timed(studies: Studies) -> pd.DataFrame:
