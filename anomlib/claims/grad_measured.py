@@ -159,7 +159,8 @@ def measured_grad_05(rows: pd.DataFrame) -> Decision | None:
     key = ["dataset", "category", "seed", "metric", "shared"]
     for scope, part in stood_in(_unified(rows), "goodsad", ("mvtec", *STAND_INS)):
         whole = scope == "full data"
-        chosen = _with_shared(keep(part, part["metric"].isin(AP)), whole)
+        known = keep(part, part["metric"].isin(AP) & part["method"].isin(NETWORKS))
+        chosen = _of_the_papers(known) if whole else _with_shared(known)
         one, other = (keep(chosen, chosen["method"] == m) for m in ("grad", "crad"))
         one = keep(one, one["settings"].str.contains('grids="normal"', regex=False))
         both = one.merge(other, on=key, suffixes=("_grad", "_crad"))
@@ -184,25 +185,22 @@ def _within_half_a_point(pairs: pd.DataFrame) -> Outcome:
     return holds, f"{words} ({pairs['category'].nunique()} categories, seeds {seeds})"
 
 
-def _with_shared(rows: pd.DataFrame, whole: bool) -> pd.DataFrame:
-    """With a column of the settings that CRAD has, too, those of the papers filled in.
+def _of_the_papers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Only rows with each paper's settings, but for the grids."""
+    chosen = rows["settings"].map(lambda words: set(read_departures(words)) <= {"grids"})
+    return keep(rows, chosen).assign(shared="of the papers")
 
-    Args:
-        whole: instead, keeps the rows with the papers' settings.
-    """
+
+def _with_shared(rows: pd.DataFrame) -> pd.DataFrame:
+    """With a column of the settings that CRAD has, too, those of the papers filled in."""
 
     def words(method: str, settings: str) -> str:
         departing = read_departures(settings)
-        if whole:
-            return "" if set(departing) - {"grids"} else "of the papers"
-        found = {k: v for k, v in departing.items() if k not in ABNORMAL_ONLY}
-        found = NETWORKS[method] | found
+        found = NETWORKS[method] | {k: v for k, v in departing.items() if k not in ABNORMAL_ONLY}
         return ",".join(f"{k}={json.dumps(found[k])}" for k in sorted(found))
 
-    rows = keep(rows, rows["method"].isin(NETWORKS))
     named = [words(*x) for x in zip(rows["method"], rows["settings"], strict=True)]
-    rows = rows.assign(shared=named)
-    return keep(rows, rows["shared"] != "")
+    return rows.assign(shared=named)
 
 
 # ---- Sec. III-C: blocks or noise

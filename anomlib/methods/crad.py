@@ -21,7 +21,7 @@ Choices where the paper is silent, and departures:
        turns an AUROC below one half round.
     4. At a border, the mean that smooths maps is of the pixels inside; the code counts zeros.
     5. Images have 256 pixels (code: 224); squeeze and excitation has torchvision's biases.
-    6. Features are cached in half precision; on a GPU the head is trained in bfloat16.
+    6. Features are cached in half precision; on a GPU all but coordinates is in bfloat16.
 """
 
 from collections.abc import Callable
@@ -77,6 +77,7 @@ class Coordinates(nn.Module):
         self.local, self.whole = coordinate_net(channels), coordinate_net(channels)
         self.jitter, self.rate = jitter, rate
 
+    @torch.autocast("cuda", enabled=False)
     def forward(self, x: Features) -> tuple[Places, Float[Tensor, "n 2"]]:
         local = self.local(x).movedim(1, 3)
         if self.training and torch.rand(()).item() < self.rate:
@@ -256,8 +257,7 @@ class CRAD(Method):
         return aligned(levels, self.corners)
 
     def head(self, x: Features) -> nn.Module:
-        _, c, h, w = x.shape
-        return Head((c, h, w), self).to(x)
+        return Head((x.shape[1], x.shape[2], x.shape[3]), self).to(x)
 
     def _train(self, net: nn.Module, x: Features) -> list[float]:
         return self.minimise(net, x, self.epochs, lambda f: self.loss(net(f), f))
