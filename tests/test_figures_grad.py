@@ -356,9 +356,10 @@ def test_differences_are_in_points_with_their_deviation():
     shown = tables.differences(tables.in_settings(ablated()), ["image_auroc"])
     found = data(shown)["image_auroc"]
     assert list(found.index) == ["local_grid = 4", "size = 1 to 1.9"]
+    assert data(shown)["", "seeds"].tolist() == [3, 3]
     assert found["difference"].tolist() == pytest.approx([2, 1])
     # 1, 2 and 3 points; 1, -1 and 3 points
-    assert found["sd, 3 seeds"].tolist() == pytest.approx([1, 2])
+    assert found["sd"].tolist() == pytest.approx([1, 2])
     text = html(shown)
     assert "+2.00" in text and "default: image_auroc 80.00" in text
     assert "color: #999999" in text
@@ -367,6 +368,13 @@ def test_differences_are_in_points_with_their_deviation():
     assert ("color", "#999999") in grey[1, 0]  # 1 is less than twice 2
     assert ("color", "#999999") not in grey.get((0, 0), [])  # 2 is twice 1
     assert ("color", "#999999") not in grey.get((1, 1), [])
+
+
+def test_a_difference_of_one_seed_is_grey():
+    lines = tables.in_settings(ablated().query("seed == 0 or settings.str.contains('local')"))
+    cells: Any = tables.differences(lines, ["image_auroc"])
+    assert data(cells)["", "seeds"].to_dict() == {"local_grid = 4": 1, "size = 1 to 1.9": 1}
+    assert ("color", "#999999") in cells._compute().ctx[0, 0]
 
 
 def test_metrics_over_nodes():

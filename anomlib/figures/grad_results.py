@@ -184,24 +184,23 @@ def differences(lines: pd.DataFrame, metrics: list[str]) -> object:
     wide = wide.reindex(columns=pd.MultiIndex.from_tuples(columns)).drop(index="")
     default = {m: f"{100 * plain.loc[m].mean():.2f}" for m in metrics}
     words = "default: " + ", ".join(f"{m} {v}" for m, v in default.items())
-    seeds = int(found["count"].max())
-    wide = wide.rename(columns={"mean": "difference", "std": f"sd, {seeds} seeds"}, level=1)
+    wide = wide.rename(columns={"mean": "difference", "std": "sd"}, level=1)
+    wide["", "seeds"] = found["count"].groupby(level="changed").min()
     style = wide.rename_axis("changed").style.format("{:+.2f}", na_rep="")
-    sds = [c for c in wide.columns if c[1].startswith("sd")]
-    style = style.format("{:.2f}", subset=sds, na_rep="").set_caption(words)
-    return _grey(style, wide, sds)
+    sds = [c for c in wide.columns if c[1] == "sd"]
+    style = style.format("{:.2f}", subset=sds, na_rep="").format("{:.0f}", subset=[("", "seeds")])
+    gaps = [c for c in wide.columns if c[1] == "difference"]
+    return _grey(style.set_caption(words), wide, gaps)
 
 
-def _grey(style: Styler, wide: pd.DataFrame, sds: list[tuple[str, str]]) -> Styler:
-    """Differences of less than twice their deviation in grey."""
+def _grey(style: Styler, wide: pd.DataFrame, gaps: list[tuple[str, str]]) -> Styler:
+    """Differences in grey of less than twice their deviation, or that have none."""
 
     def colour(column: pd.Series) -> list[str]:
-        sd = wide[(column.name[0], sds[0][1])]  # pyright: ignore[reportIndexIssue]
-        return [
-            "color: #999999" if abs(x) < 2 * s else "" for x, s in zip(column, sd, strict=True)
-        ]
+        sure = column.abs() >= 2 * wide[column.name[0], "sd"]  # pyright: ignore[reportIndexIssue]
+        return ["" if x else "color: #999999" for x in sure]
 
-    return style.apply(colour, subset=[c for c in wide.columns if c not in sds])
+    return style.apply(colour, subset=gaps)
 
 
 # ---- one model for all, or one each
