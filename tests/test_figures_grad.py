@@ -370,10 +370,23 @@ def test_differences_are_in_points_with_their_deviation():
     assert ("color", "#999999") not in grey.get((1, 1), [])
 
 
-def test_a_difference_of_one_seed_is_grey():
-    lines = tables.in_settings(ablated().query("seed == 0 or settings.str.contains('local')"))
-    cells: Any = tables.differences(lines, ["image_auroc"])
-    assert data(cells)["", "seeds"].to_dict() == {"local_grid = 4": 1, "size = 1 to 1.9": 1}
+def test_the_default_says_how_much_a_single_difference_scatters():
+    known = ablated()
+    first = known.query("seed == 0 or settings.str.contains('local')").copy()
+    default = first["settings"] == "blocks=1,epochs=20"
+    more = [first[default].assign(seed=k, value=first["value"] + 0.01 * k) for k in (1, 2)]
+    cells: Any = tables.differences(tables.in_settings(pd.concat([first, *more])), ["image_auroc"])
+    assert data(cells)["", "seeds"].to_dict() == {"local_grid = 4": 3, "size = 1 to 1.9": 1}
+    found = data(cells)["image_auroc"].loc["size = 1 to 1.9"]
+    assert found.tolist() == pytest.approx([1, 2**0.5])  # the default: 80, 81 and 82
+    assert ("color", "#999999") in cells._compute().ctx[1, 0]
+
+
+def test_a_difference_without_any_deviation_is_grey():
+    cells: Any = tables.differences(
+        tables.in_settings(ablated().query("seed == 0")), ["image_auroc"]
+    )
+    assert data(cells)["image_auroc"]["sd"].isna().all()
     assert ("color", "#999999") in cells._compute().ctx[0, 0]
 
 

@@ -170,7 +170,10 @@ def over_nodes(lines: pd.DataFrame, setting: str, metrics: list[str], default: i
 
 
 def differences(lines: pd.DataFrame, metrics: list[str]) -> object:
-    """Each changed setting against none, in points, with the deviation over seeds; for display."""
+    """Each changed setting against none, in points, with the deviation over seeds; for display.
+
+    Of one seed, the deviation is the one of two runs that scatter as the default does.
+    """
     means = lines[lines["metric"].isin(metrics)]
     means = means.groupby(["changed", "metric", "seed"], sort=False)["value"].mean()
     known = set(means.index.get_level_values("changed"))
@@ -186,6 +189,8 @@ def differences(lines: pd.DataFrame, metrics: list[str]) -> object:
     words = "default: " + ", ".join(f"{m} {v}" for m, v in default.items())
     wide = wide.rename(columns={"mean": "difference", "std": "sd"}, level=1)
     wide["", "seeds"] = found["count"].groupby(level="changed").min()
+    for m in metrics:
+        wide.loc[wide["", "seeds"] == 1, (m, "sd")] = 100 * 2**0.5 * plain.loc[m].std()
     style = wide.rename_axis("changed").style.format("{:+.2f}", na_rep="")
     sds = [c for c in wide.columns if c[1] == "sd"]
     style = style.format("{:.2f}", subset=sds, na_rep="").format("{:.0f}", subset=[("", "seeds")])
