@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import nbformat
@@ -194,6 +195,14 @@ def test_wrong_parameters_list_the_right_ones(parameters, message, tmp_path):
     assert outcome.returncode == 1
     assert pd.Series([outcome.stderr]).str.contains(message).item(), outcome.stderr
     assert not (tmp_path / "run.ipynb").exists()
+
+
+@pytest.mark.parametrize("item", [name for name, item in ITEMS.items() if "study" in item])
+def test_a_study_takes_the_parameters_of_its_item(item, monkeypatch):
+    monkeypatch.syspath_prepend(PROJECT / "notebooks")
+    checked = import_module("parameters").checked
+    parameters = ITEMS[item]["study"] | {"results_dir": "results"}
+    assert checked(PROJECT / "notebooks" / f"{item}.ipynb", parameters) == parameters
 
 
 def test_a_failing_cell_keeps_the_notebook_and_says_what_failed(tmp_path):
