@@ -184,7 +184,7 @@ def differences(lines: pd.DataFrame, metrics: list[str]) -> object:
     found = gaps.groupby(level=["changed", "metric"], sort=False).agg(["mean", "std", "count"])
     wide = found[["mean", "std"]].unstack("metric").swaplevel(axis=1)
     columns = [(m, k) for m in metrics for k in ("mean", "std")]
-    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(columns)).drop(index="")
+    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(columns)).drop(index="").sort_index()
     default = {m: f"{100 * plain.loc[m].mean():.2f}" for m in metrics}
     words = "default: " + ", ".join(f"{m} {v}" for m, v in default.items())
     wide = wide.rename(columns={"mean": "difference", "std": "sd"}, level=1)
