@@ -223,14 +223,14 @@ def _grid_axes(axes: Axes, nodes: int) -> None:
 
 
 def lookup_lines(table: pd.DataFrame, slopes: dict[str, float]) -> Picture:
-    """Seconds per query over the number of normal features, on logarithmic axes."""
+    """Seconds of all queries over the number of normal features, on logarithmic axes."""
     least = table.groupby(["how", "features"], sort=False)["seconds"].min().reset_index()
     figure = Picture(figsize=(5.6, 3.3), dpi=110)
     axes = figure.subplots()
     for color, (how, part) in zip(VARIANTS, least.groupby("how", sort=False), strict=False):
         label = f"{how}, slope {slopes[str(how)]:.2f}"
         axes.loglog(part["features"], part["seconds"], "o-", color=color, label=label)
-    axes.set(xlabel="normal features", ylabel="seconds per query")
+    axes.set(xlabel="normal features", ylabel="seconds for all queries")
     axes.grid(color="0.9", linewidth=0.6)
     axes.legend(fontsize=8)
     figure.set_layout_engine("constrained")

@@ -37,7 +37,7 @@ def lookups(
         nodes: of the grid, along a side.
 
     Returns:
-        Columns features, how (grid, nearest neighbour), repeat, seconds (per query).
+        Columns features, how (grid, nearest neighbour), repeat, seconds (of all queries).
     """
     lines = []
     with seeded(0):
@@ -54,7 +54,7 @@ def lookups(
                 for how, call in calls.items():
                     begin = time.perf_counter()
                     call()
-                    took = (time.perf_counter() - begin) / queries
+                    took = time.perf_counter() - begin
                     if repeat >= 0:
                         lines.append((n, how, repeat, took))
     return pd.DataFrame(lines, columns=["features", "how", "repeat", "seconds"])
