@@ -486,7 +486,7 @@ def test_methods_are_timed_as_they_ran_but_shortly():
         *(("grad", words, "dots", seed, 0.5) for seed in (0, 1)),
         ("pixelmean", "blur=3", "dots", 0, 0.5),
     )
-    found = tables.to_time(METHODS, table, {"epochs": 1})
+    found = tables.to_time(METHODS, table, {"grad": {"epochs": 1}})
     assert list(found) == ["grad", "pixelmean"]
     assert found["grad"] == GRAD(backbone="tiny", epochs=1, size=(0.5, 3.0))
     assert found["pixelmean"] == METHODS["pixelmean"](blur=3)  # type: ignore[call-arg]

@@ -6,7 +6,6 @@ References:
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -284,20 +283,20 @@ def turned(rows: pd.DataFrame) -> Markdown:
 # ---- Figure 5
 
 
-def to_time(methods: dict[str, Any], rows: pd.DataFrame, few: dict[str, int]) -> dict[str, Any]:
+def to_time(
+    methods: dict[str, Any], rows: pd.DataFrame, few: dict[str, dict[str, int]]
+) -> dict[str, Any]:
     """Each method as its runs on these images have it, but trained only shortly.
 
     Args:
         methods: `anomlib.METHODS`.
         rows: of `near`.
-        few: settings that shorten a training, for the methods that have them.
+        few: method -> settings that shorten its `fit`; what trains on test images has none.
     """
     found = {}
     for name, part in rows.groupby("method", sort=False):
-        words, kind = part["settings"].iloc[0], methods[str(name)]
-        known = {f.name for f in fields(kind)}
-        asked = read_departures(words) | {k: v for k, v in few.items() if k in known}
-        found[str(name)] = kind(
+        asked = read_departures(part["settings"].iloc[0]) | few.get(str(name), {})
+        found[str(name)] = methods[str(name)](
             **{k: tuple(v) if isinstance(v, list) else v for k, v in asked.items()}
         )
     return found
