@@ -202,7 +202,7 @@ def test_bubbles_are_of_methods_with_both_numbers():
     lines.append(("random", 9.0, np.nan, 1.0))
     table = pd.DataFrame(lines, columns=["method", "fps", "image_auroc", "memory_mb"])
     (axes,) = draw.bubbles(table).axes
-    assert [t.get_text() for t in axes.texts] == ["grad\n0.50 GB", "padim\n2.00 GB"]
+    assert [t.get_text() for t in axes.texts] == ["grad, 0.50 GB", "padim, 2.00 GB"]
     small, large = (float(np.asarray(c.get_sizes())[0]) for c in axes.collections)  # type: ignore[attr-defined]
     assert large == 4 * small
 

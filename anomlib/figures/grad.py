@@ -243,20 +243,21 @@ def bubbles(table: pd.DataFrame) -> Picture:
     Args:
         table: columns method, fps, image_auroc, memory_mb.
     """
-    figure = Picture(figsize=(7, 4), dpi=110)
+    figure = Picture(figsize=(8, 5.5), dpi=110)
     axes = figure.subplots()
-    shown = table.dropna(subset=["fps", "image_auroc"]).sort_values(["image_auroc", "fps"])
+    shown = table.dropna(subset=["fps", "image_auroc"]).sort_values("fps")
     looks = styles([*shown["method"]])
     for i, line in enumerate(shown.to_dict("records")):
         color = looks[line["method"]]["color"]
         at = (line["fps"], line["image_auroc"])
         axes.scatter(*at, s=line["memory_mb"] / 4, color=color, alpha=0.5, edgecolor=color)
-        words = f"{line['method']}\n{line['memory_mb'] / 1024:.2f} GB"
-        place = {"xytext": (0, (11, -27)[i % 2]), "textcoords": "offset points"}
-        axes.annotate(words, at, ha="center", fontsize=7, **place)  # above and below in turn
+        words = f"{line['method']}, {line['memory_mb'] / 1024:.2f} GB"
+        slow = 2 * i < len(shown)  # slow ones are named to the left, fast ones to the right
+        place = {"xytext": (-10 if slow else 10, -2), "textcoords": "offset points"}
+        axes.annotate(words, at, ha="right" if slow else "left", fontsize=7, **place)
     axes.set_xscale("log")
     axes.set(xlabel="images per second", ylabel="image AUROC")
-    axes.margins(0.18)
+    axes.margins(0.25, 0.18)
     axes.grid(color="0.9", linewidth=0.6)
     figure.set_layout_engine("constrained")
     return figure
